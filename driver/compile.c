@@ -7,7 +7,10 @@
 #include <unistd.h>
 #include "../lsp/lsp.h"
 #include "../parser/parser.h"
+#include "../planner/pools.h"
+#include "../planner/share.h"
 #include "../support/json.h"
+#include "search.h"
 
 enum { MAX_GAP = 1 << 20 };
 
@@ -45,11 +48,14 @@ static const char *product(const struct options *o)
 /* What can be checked but not built. */
 static void refuse_to_build(struct compilation *c, const struct deploy *d)
 {
-	if (d->needs_training && (c->options->command == COMMAND_BUILD || c->options->command == COMMAND_GRAPH))
-		diag_report(&c->sink, DIAG_E0917, d->work.span, "%s",
-		            c->options->command == COMMAND_GRAPH
-		                ? "training is planned, but no graph is drawn of it in this version"
-		                : "training is planned, not built, in this version");
+	bool drawn = c->options->command == COMMAND_GRAPH;
+	if (d->needs_training && (c->options->command == COMMAND_BUILD || drawn)) {
+		struct diag *diag = diag_report(&c->sink, DIAG_E0917, d->work.span, "%s",
+		                                drawn ? "training is planned, but no graph is drawn of it in this version"
+		                                      : "training is planned, not built, in this version");
+		if (drawn)
+			diag_help(&c->sink, diag, "`deployc report` and `deployc trace` show its stages and microbatches");
+	}
 	if (!d->has_auto)
 		return;
 	const char *text = c->sources.files.at[d->auto_span.file].text + d->auto_span.lo;
@@ -196,14 +202,19 @@ static void add_notes(struct compilation *c, struct page *page)
 static bool write_page(struct compilation *c, struct planned *p)
 {
 	struct out_file out;
-	if ((!p->schedule && !p->training) || !output_open(&c->arena, &out, c->options->output))
+	if (!p->schedule && !p->training)
 		return false;
 	struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
 	plan->goals = p->goals;
 	struct page *page = planner_page(&p->arena, plan, c->label);
 	allow_apply(&c->sink, false);
 	add_notes(c, page);
+	search_for_page(c, p, page);
 	page_finish(&p->arena, page);
+	if (!output_open(&c->arena, &out, c->options->output)) {
+		json_decref(page->data);
+		return false;
+	}
 	if (c->options->format == FORM_JSON)
 		json_put_lines(json_incref(page->data), out.file);
 	else
@@ -255,7 +266,7 @@ static int move_to(struct deploy **all, int at, const struct deploy *d)
 
 static bool takes_several(enum command c)
 {
-	return c == COMMAND_BUILD || c == COMMAND_CHECK || c == COMMAND_PLAN || c == COMMAND_WHAT_IF;
+	return c == COMMAND_BUILD || c == COMMAND_CHECK || c == COMMAND_PLAN || c == COMMAND_WHAT_IF || c == COMMAND_GRAPH;
 }
 
 /* The name may be that of two pools: the command is then about their deployments too, which come to the front. Returns
@@ -318,23 +329,30 @@ static int refuse_joint(struct compilation *c)
 
 const struct plan *plan_joint(struct compilation *c, struct arena *arena, struct joint *j, struct joint_texts *out)
 {
-	bool goals = !c->options->no_goals;
-	if (j->kind == JOINT_SHARE) {
-		const struct share *s = planner_share(arena, &c->names, &c->sink, j, &c->target);
-		if (goals)
-			share_goals(c->sema, s, &c->target);
-		if (out)
-			*out = (struct joint_texts){share_summary(arena, s), share_text(arena, s), share_json(s)};
-		return share_plan(arena, s);
-	}
-	const struct pools *s = planner_pools(arena, &c->names, &c->sink, j, &c->target);
-	if (goals) {
-		pools_check_rate(arena, &c->sink, s);
-		pools_goals(c->sema, s, &c->target);
-	}
-	if (out)
-		*out = (struct joint_texts){pools_summary(arena, s), pools_text(arena, s), pools_json(s)};
-	return pools_plan(arena, s);
+	struct passes passes = passes_of(c);
+	return passes_joint(&passes, arena, j, out);
+}
+
+/* `deployc graph` of deployments together. false: there is nothing to draw, or writing failed; either was said. */
+static bool draw_joint(struct compilation *c, struct joint *j)
+{
+	struct arena arena = {.heap = c->options->heap};
+	struct graph_joint graphs;
+	struct out_file out;
+	bool planned = j->kind == JOINT_SHARE
+	                   ? share_graphs(&arena, planner_share(&arena, &c->names, &c->sink, j, &c->target), &graphs)
+	                   : pools_graphs(&arena, planner_pools(&arena, &c->names, &c->sink, j, &c->target), &graphs);
+	planned = planned && !c->sink.errors && output_open(&c->arena, &out, c->options->output);
+	if (planned && c->options->format == FORM_JSON) {
+		json_t *document = json_document("deployc-graph", GRAPH_JSON_VERSION);
+		json_object_set_new(document, "spec", json_text(c->label));
+		json_object_update_new(document, graph_joint_json(&arena, &graphs));
+		json_put_lines(document, out.file);
+	} else if (planned)
+		graph_joint_dot(&arena, &graphs, out.file);
+	bool written = planned && output_close(&out, true);
+	arena_free(&arena);
+	return written;
 }
 
 static void deliver_joint(struct compilation *c, struct joint *j)
@@ -382,6 +400,8 @@ static bool deliver(struct compilation *c, struct planned *p)
 		return true;
 	if (p->deploy->program && (c->options->emit == EMIT_LAUNCHER || c->options->emit >= EMIT_LLVM))
 		refuse_to_build(c, p->deploy);
+	if (draws && c->joint) /* all of them are drawn together */
+		return true;
 	if (draws)
 		return command == COMMAND_GRAPH    ? draw_graph(c, p)
 		       : command == COMMAND_REPORT ? write_page(c, p)
@@ -433,6 +453,8 @@ static int run_passes(struct compilation *c)
 		arena_free(&p.arena);
 	}
 	plan_joints(c);
+	if (c->joint && c->options->command == COMMAND_GRAPH)
+		delivered &= draw_joint(c, c->joint);
 	if (in_json)
 		print_plans(c);
 	return delivered && !c->sink.errors ? EXIT_OK : EXIT_ERRORS;
@@ -505,9 +527,11 @@ static void print_checked(const struct compilation *c)
 
 static bool find_target(const struct options *o, struct target *out)
 {
-	if (!o->cuda)
-		return target_find(o->cpu, out) || codegen_target(o->cpu, out);
-	*out = target_gpu();
+	if (o->cuda)
+		*out = target_gpu();
+	else if (!target_find(o->cpu, out) && !codegen_target(o->cpu, out))
+		return false;
+	out->unfused = o->unfused;
 	return true;
 }
 
@@ -573,6 +597,6 @@ int compile(const struct options *o, int i) { return run_alone(o, compile_spec, 
 
 int serve_editor(const struct options *o)
 {
-	struct lsp_options lsp = {.sema = o->sema, .deploy = o->deploy, .version = DEPLOYC_VERSION};
+	struct lsp_options lsp = {.sema = o->sema, .deploy = o->deploy};
 	return find_target(o, &lsp.target) ? lsp_serve(&lsp, STDIN_FILENO, STDOUT_FILENO) : EXIT_USAGE;
 }

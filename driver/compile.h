@@ -3,10 +3,9 @@
 #define DEPLOYC_DRIVER_COMPILE_H
 #include "driver.h"
 #include "lock.h"
+#include "../planner/joint.h"
 #include "../planner/page.h"
 #include "../planner/passes.h"
-#include "../planner/pools.h"
-#include "../planner/share.h"
 #include "../planner/trace.h"
 
 struct compilation {
@@ -38,11 +37,7 @@ void plan_deployment(struct compilation *c, struct planned *p);
 /* Overlays in which the text of the spec replaces its file: it cannot be read again if it came from a pipe. */
 struct overlays compilation_overlays(const struct compilation *c, struct arena *a);
 
-/* Deployments together, with what they require. In the arena; `out` may be NULL, else its JSON is the caller's. */
-struct joint_texts {
-	const char *summary, *text;
-	json_t *json;
-};
+/* Deployments together: planner/joint.h. */
 const struct plan *plan_joint(struct compilation *c, struct arena *arena, struct joint *j, struct joint_texts *out);
 
 /* kernels.c: prints the kernels of a GPU. false after a message. */

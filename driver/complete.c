@@ -4,7 +4,7 @@
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-/* Values of options that are words of a closed list. */
+/* Values of options that are words of a closed list. option: its name, or its letter. */
 static const struct {
 	const char *option, *values;
 } values[] = {
@@ -13,13 +13,19 @@ static const struct {
 	{"error-format", "text json sarif gcc"},
 	{"format", "text json dot html markdown"},
 	{"color", "auto always never"},
+	{
+		"f",
+#define FUSION(NAME, name, what) "no-" name " "
+#include "../dag/fuse.def"
+	},
 };
 
 /* NULL: any text. */
 static const char *values_of(const struct option_row *o)
 {
-	for (size_t i = 0; o->name && i < sizeof values / sizeof *values; i++)
-		if (!strcmp(o->name, values[i].option))
+	const char letter[] = {o->letter, '\0'}, *option = o->name ? o->name : letter;
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+		if (!strcmp(option, values[i].option))
 			return values[i].values;
 	return NULL;
 }
@@ -63,8 +69,8 @@ static void put_bash(FILE *out)
 	      "\tcase $before in\n",
 	      out);
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-		fprintf(out, "\t--%s) COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n", values[i].option,
-		        values[i].values);
+		fprintf(out, "\t%s%s) COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n",
+		        values[i].option[1] ? "--" : "-", values[i].option, values[i].values);
 	fputs("\tesac\n\tcase $command in\n", out);
 	for (int i = 0; i < n_command_rows; i++)
 		if (is_named(&command_rows[i])) {

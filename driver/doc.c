@@ -17,6 +17,8 @@ struct documenting {
 /* "x/chat.deploy" is documented as chat. */
 static const char *module_name(struct documenting *c, const char *path)
 {
+	if (!strcmp(path, "-"))
+		return "standard_input";
 	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *end = strrchr(base, '.');
 	return arena_strndup(&c->arena, base, end && end > base ? (size_t)(end - base) : strlen(base));
 }

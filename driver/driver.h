@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include "../codegen/codegen.h"
 #include "../sema/sema.h"
+#include "../support/version.h"
 
-#define DEPLOYC_VERSION "0.1.0"
 enum { EXIT_OK = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 }; /* and those of support/heap.h */
 
 enum command {
@@ -19,6 +19,7 @@ enum command {
 	COMMAND_DIFF,
 	COMMAND_WHAT_IF,
 	COMMAND_SEARCH,
+	COMMAND_INIT,
 	COMMAND_EXPLAIN,
 	COMMAND_LSP,
 	COMMAND_COMPLETION,
@@ -26,6 +27,7 @@ enum command {
 	COMMAND_FMT,
 	COMMAND_DOC,
 	COMMAND_IMPORT,
+	COMMAND_EXPORT,
 	COMMAND_HELP,
 	COMMAND_VERSION,
 	COMMAND_CPUS
@@ -55,9 +57,12 @@ struct options {
 	int n_specs; /* of `explain`, codes */
 	enum error_form error_form;
 	enum output_form format;
-	bool color, markdown, only_check, quiet, kernels, no_goals, locked;
+	bool color, markdown, changes, only_check, upgrade, quiet, kernels, no_goals, locked;
 	const char *output, *deploy, *cpu;
+	const char *model, *device, *gpus, *here; /* of `init`; NULL: asked for */
+	const char *from, *cluster;               /* of `import` */
 	int level;
+	unsigned unfused; /* fusions that are switched off: a set of enum fusion */
 	bool cuda;
 	struct sema_options sema;
 	struct heap *heap; /* of the current work: run_alone */
@@ -117,6 +122,13 @@ int serve_editor(const struct options *o);
 
 /* import.c: writes the model of a config.json. */
 int import_file(const struct options *o);
+
+/* init.c: writes a first spec. */
+int init_spec(const struct options *o);
+
+/* export.c: writes the command line of another program, the first word, that runs the deployment of a spec, the second.
+ */
+int export_spec(const struct options *o);
 
 /* link.c: links object and runtime into an executable at `path` (not renamed or otherwise made atomic). false after a
  * message on stderr. */

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 #include "../parser/format.h"
+#include "../sema/foreign_file.h"
+#include "../parser/language.h"
 #include "../support/escape.h"
 
 struct formatting {
@@ -43,9 +45,36 @@ static bool write_formatted(struct formatting *f, struct formatted text)
 	return output_close(&out, true);
 }
 
+/* YAML and the like have no canonical form. */
+static bool is_foreign(struct formatting *f)
+{
+	const char *text = f->sources.files.at[0].text, *name = foreign_format_name(foreign_format_of(text));
+	uint32_t lo = (uint32_t)(foreign_start(text) - text);
+	struct span first = {0, lo, lo + (uint32_t)strcspn(text + lo, "\r\n")};
+	if (!name)
+		return false;
+	struct diag *d = diag_report(&f->sink, DIAG_E0010, first, "this is %s; a spec is a `deploy` with its fields", name);
+	diag_help(&f->sink, d, "`deployc check` says what to write in its place");
+	return true;
+}
+
+/* The source with the text in the newest version of the language: 0 itself, if it is in it. */
+static uint32_t upgraded_source(struct formatting *f)
+{
+	struct upgraded u = language_upgrade(&f->arena, &f->sink, 0, &this_language);
+	if (u.from == this_language.version)
+		return 0;
+	return sources_add(&f->sources, f->path, f->sources.files.at[0].label, u.text, u.size);
+}
+
 static int format_source(struct formatting *f)
 {
+	if (is_foreign(f))
+		return EXIT_ERRORS;
 	struct formatted now = format_module(&f->arena, &f->names, &f->sink, 0);
+	uint32_t upgraded = now.text && f->options->upgrade ? upgraded_source(f) : 0;
+	if (upgraded)
+		now = format_module(&f->arena, &f->names, &f->sink, upgraded);
 	if (!now.text)
 		return EXIT_ERRORS;
 	const struct source *was = &f->sources.files.at[0];

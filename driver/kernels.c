@@ -37,6 +37,19 @@ static struct assembled find_function(const char *said, const char *name)
 	return a;
 }
 
+/* Whether PATH has ptxas; an empty part of it is the working folder. */
+static bool assembler_is_there(struct arena *arena)
+{
+	const char *at = getenv("PATH");
+	bool there = false;
+	while (at && !there) {
+		int n = (int)strcspn(at, ":");
+		there = access(arena_printf(arena, "%.*s%sptxas", n, at, n ? "/" : ""), X_OK) == 0;
+		at = at[n] ? at + n + 1 : NULL;
+	}
+	return there;
+}
+
 /* Starts ptxas over a file; *said: what it prints comes from there. -1: it is not on PATH. */
 static pid_t start_assembler(const char *path, int *said)
 {
@@ -62,6 +75,8 @@ static pid_t start_assembler(const char *path, int *said)
 /* What ptxas says of the text; "": it is not on PATH, or refuses. NULL after a message. */
 static const char *assemble(struct compilation *c, struct planned *p)
 {
+	if (!assembler_is_there(&c->arena))
+		return "";
 	struct out_file out;
 	const char *folder = getenv("TMPDIR");
 	char *path = arena_printf(&c->arena, "%s/deployc-%ld.ptx", folder && *folder ? folder : "/tmp", (long)getpid());
@@ -100,16 +115,18 @@ bool print_kernels(struct compilation *c, struct planned *p)
 	if (!said)
 		return false;
 	struct codegen_kernel *kernels = codegen_kernels(&p->arena, p->schedule);
-	int tuned = 0, n = p->schedule->kernels.n;
+	static const char *const ways[] = {[WAY_GENERAL] = "general", [WAY_TUNED] = "tuned", [WAY_FMA] = "fma"};
+	int of[] = {0, 0, 0}, n = p->schedule->kernels.n;
 	for (int i = 0; i < n; i++)
-		tuned += kernels[i].tuned;
-	printf("\nkernels: %d, of which %d are tuned and %d take the general path\n", n, tuned, n - tuned);
+		of[kernels[i].way]++;
+	printf("\nkernels: %d, of which %d are tuned and %d take the general path\n", n, n - of[WAY_GENERAL],
+	       of[WAY_GENERAL]);
 	printf("  %-24s  %-7s  %9s  %9s  %9s  %s\n", "function", "way", "registers", "stack", "spilled", "launched for");
 	for (int i = 0; i < n; i++)
 		for (int f = 0; f < kernels[i].functions; f++) {
 			const struct codegen_kernel *k = &kernels[i];
 			struct assembled a = find_function(said, k->function[f]);
-			printf("  %-24s  %-7s", k->function[f], k->tuned ? "tuned" : "general");
+			printf("  %-24s  %-7s", k->function[f], ways[k->way]);
 			print_number(a.registers);
 			print_number(a.stack);
 			print_number(a.spills);
@@ -118,6 +135,9 @@ bool print_kernels(struct compilation *c, struct planned *p)
 				printf(" and %d more", k->places - 1);
 			printf("\n");
 		}
+	if (of[WAY_FMA])
+		printf("fma: %d of the tuned ones, contractions by multiply-adds in f32, not on the matrix units\n",
+		       of[WAY_FMA]);
 	puts(*said ? "registers, and bytes of stack and of spilled registers, of a thread: by ptxas, for sm_80"
 	           : "registers, stack and spilled registers: not known, since `ptxas` is not on PATH");
 	return true;

@@ -1,6 +1,7 @@
-/* The launcher: the object, the embedded runtime archive and the system's linker. */
+/* The launcher: the object, the embedded runtime archive and a linker. */
 #include "driver.h"
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -109,6 +110,54 @@ static bool add_compiler(struct command_words *c, char *cc)
 	return true;
 }
 
+/* What a deployc that needs no compiler has in ../lib/deployc beside its own folder: lld, and in link/ where a launcher
+ * starts and what the C library exports (packages/README.md). */
+enum bundled { BUNDLED_LINKER, BUNDLED_START, BUNDLED_LIBM, BUNDLED_LIBC, BUNDLED_FILES };
+struct bundle {
+	char path[BUNDLED_FILES][PATH_MAX];
+};
+
+static bool find_bundle(struct bundle *b)
+{
+	static const char *const files[] = {"ld.lld", "link/start.o", "link/libm.so.6", "link/libc.so.6"};
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (n < 0)
+		return false;
+	self[n] = 0;
+	for (int cut = 0; cut < 2; cut++)
+		if (strchr(self, '/'))
+			*strrchr(self, '/') = 0;
+	for (int i = 0; i < BUNDLED_FILES; i++)
+		if (snprintf(b->path[i], PATH_MAX, "%s/lib/deployc/%s", self, files[i]) >= PATH_MAX)
+			return false;
+	return access(b->path[BUNDLED_LINKER], X_OK) == 0;
+}
+
+/* As a compiler would run its linker. */
+static void add_bundled_linker(struct command_words *c, const struct bundle *b, const struct workspace *w,
+                               const char *path)
+{
+	const char *words[] = {b->path[BUNDLED_LINKER],
+	                       "-pie",
+	                       "--dynamic-linker=/lib64/ld-linux-x86-64.so.2",
+	                       "--eh-frame-hdr",
+	                       "--hash-style=gnu",
+	                       "--build-id",
+	                       "--as-needed",
+	                       "-zrelro",
+	                       "-znow",
+	                       "-o",
+	                       path,
+	                       b->path[BUNDLED_START],
+	                       w->object,
+	                       w->archive,
+	                       b->path[BUNDLED_LIBM],
+	                       b->path[BUNDLED_LIBC]};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		add_word(c, words[i]);
+}
+
 static bool report_exit(const char *program, int status)
 {
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -153,9 +202,8 @@ static bool run(const struct command_words *c, const sigset_t *signals)
 	return report_exit(c->word[0], status);
 }
 
-static bool link_files(const struct workspace *w, const char *path)
+static bool link_with_compiler(const struct workspace *w, const char *named, const char *path)
 {
-	const char *named = getenv("CC");
 	struct command_words c = {.n = 0};
 	char *cc = strdup(named ? named : "cc");
 	if (!cc) {
@@ -169,6 +217,17 @@ static bool link_files(const struct workspace *w, const char *path)
 	ok = ok && run(&c, &w->signals);
 	free(cc);
 	return ok;
+}
+
+static bool link_files(const struct workspace *w, const char *path)
+{
+	const char *named = getenv("CC");
+	struct bundle bundle;
+	if (named || !find_bundle(&bundle))
+		return link_with_compiler(w, named, path);
+	struct command_words c = {.n = 0};
+	add_bundled_linker(&c, &bundle, w, path);
+	return run(&c, &w->signals);
 }
 
 bool link_launcher(struct object_code object, const char *path)

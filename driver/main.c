@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "../parser/language.h"
 
 /* The case of letters does not matter. */
 static bool find_code(const char *text, enum diag_code *code)
@@ -23,6 +24,8 @@ static int explain(const struct options *o)
 	int status = EXIT_OK;
 	if (o->markdown)
 		explain_markdown(stdout);
+	else if (o->changes)
+		explain_changes(stdout, DEPLOYC_VERSION, LANGUAGE_VERSION);
 	else if (!o->n_specs)
 		explain_index(stdout);
 	for (int i = 0; i < o->n_specs; i++) {
@@ -30,6 +33,9 @@ static int explain(const struct options *o)
 		if (find_code(o->specs[i], &code)) {
 			fputs(i ? "\n" : "", stdout);
 			explain_code(code, stdout);
+		} else if (diag_retired(o->specs[i])) {
+			complain("the code `%s` is retired: %s", o->specs[i], diag_retired(o->specs[i]));
+			status = EXIT_USAGE;
 		} else {
 			complain("no diagnostic has the code `%s`; `deployc explain` lists them", o->specs[i]);
 			status = EXIT_USAGE;
@@ -87,7 +93,9 @@ static int run(const struct options *o)
 	if (o->command == COMMAND_EXPLAIN)
 		return explain(o);
 	if (o->command == COMMAND_IMPORT)
-		return import_file(o);
+		return run_together(o, import_file);
+	if (o->command == COMMAND_EXPORT)
+		return run_together(o, export_spec);
 	if (o->command == COMMAND_MAN) {
 		man_page(stdout);
 		return EXIT_OK;
@@ -102,6 +110,8 @@ static int run(const struct options *o)
 		return run_together(o, diff_specs);
 	if (o->command == COMMAND_WHAT_IF)
 		return run_together(o, what_if_spec);
+	if (o->command == COMMAND_INIT)
+		return init_spec(o);
 	if (o->command == COMMAND_SEARCH)
 		return run_together(o, search_spec);
 	if (o->command == COMMAND_FMT)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "../dag/dag.h"
 #include "../support/escape.h"
 #include "../support/names.h"
 
@@ -19,11 +20,12 @@ const struct option_row option_rows[] = {
 #undef X
 };
 const int n_option_rows = OPTIONS;
+_Static_assert(OPTIONS <= 32, "sets of options are words of 32 bits");
 
 /* The options that a command takes, as a set. */
 #define OF(id)      (1u << OPTION_##id)
 #define OF_MISTAKES (OF(ERRORS) | OF(COLOR))
-#define OF_SPECS    (OF(DEPLOY) | OF(SET) | OF(INCLUDE) | OF(CPU) | OF(GOALS) | OF_MISTAKES)
+#define OF_SPECS    (OF(DEPLOY) | OF(SET) | OF(INCLUDE) | OF(CPU) | OF(FUSE) | OF(GOALS) | OF_MISTAKES)
 const struct command_row command_rows[] = {
 #define X(id, name, arguments, help, options) {COMMAND_##id, name, arguments, help, options},
 #include "commands.def"
@@ -60,12 +62,22 @@ static const struct {
 	{COMMAND_SEARCH, {FORM_TEXT, FORM_JSON}}, {COMMAND_DOC, {FORM_MARKDOWN, FORM_HTML}},
 };
 
+static const struct {
+	enum command command;
+	const char *line, *help;
+} examples[] = {
+#define X(id, line, help) {COMMAND_##id, line, help},
+#include "examples.def"
+#undef X
+};
+
 struct parsing {
 	struct arena *arena;
 	struct options *out;
 	const char *format;      /* of --format; NULL: the default */
 	VEC(const char *) words; /* arguments that are not options */
 	VEC(const char *) include;
+	unsigned given; /* a set of options */
 };
 
 /* ---- messages -------------------------------------------------------------------------------- */
@@ -122,6 +134,13 @@ static unsigned put_commands(const enum command *about, FILE *out)
 	return options_of;
 }
 
+static void put_examples(enum command about, FILE *out)
+{
+	for (size_t i = 0; i < sizeof examples / sizeof *examples; i++)
+		if (examples[i].command == about)
+			fprintf(out, "Example: %s\n  %s\n\n", examples[i].line, examples[i].help);
+}
+
 void options_help(const enum command *about, FILE *out)
 {
 	if (!about)
@@ -136,12 +155,13 @@ void options_help(const enum command *about, FILE *out)
 			put_option(&option_rows[i], out);
 	if (shown)
 		putc('\n', out);
-	if (shown & OF(DEPLOY))
+	if (about)
+		put_examples(*about, out);
+	if (shown & OF(DEPLOY) && (!about || *about != COMMAND_LSP))
 		fputs("SPEC is a file, or `-` for standard input.\n", out);
-	if (!about)
-		fputs("Exit status: 0; 1 for errors in the spec; 2 for errors in the command line; 70 for a bug in deployc; 71 "
-		      "for lack of memory.\n",
-		      out);
+	fputs("Exit status: 0; 1 for errors in the spec; 2 for errors in the command line; 70 for a bug in deployc; 71 "
+	      "for lack of memory.\n",
+	      out);
 }
 
 /* ---- values of options ----------------------------------------------------------------------- */
@@ -195,12 +215,26 @@ static bool is_path(const char *s, size_t n)
 	return n && s[n - 1] != '.';
 }
 
+/* `plan.rule expert at moe`: where a rule of the plan places its axes. */
+static bool is_rule_path(const char *s, size_t n)
+{
+	static const char word[] = ".rule ";
+	const char *at = strstr(s, word);
+	if (!at || (size_t)(at - s) + strlen(word) >= n || !is_path(s, (size_t)(at - s)))
+		return false;
+	for (const char *c = at + strlen(word); c < s + n; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("_ *", *c))
+			return false;
+	return true;
+}
+
 /* PATH=VALUE; sema.set grows by one. */
 static bool set_field(struct parsing *p, const char *value)
 {
 	struct sema_options *sema = &p->out->sema;
 	const char *equals = strchr(value, '=');
-	if (!equals || !equals[1] || !is_path(value, (size_t)(equals - value)))
+	size_t length = equals ? (size_t)(equals - value) : 0;
+	if (!equals || !equals[1] || (!is_path(value, length) && !is_rule_path(value, length)))
 		return usage("-D expects PATH=VALUE, such as `-D plan.tp=2`, found `%s`", value);
 	void *grown = arena_alloc(p->arena, sizeof *sema->set * (size_t)(sema->n_set + 1));
 	if (sema->n_set)
@@ -209,6 +243,21 @@ static bool set_field(struct parsing *p, const char *value)
 	sema->set[sema->n_set].path = arena_strndup(p->arena, value, (size_t)(equals - value));
 	sema->set[sema->n_set++].value = equals + 1;
 	return true;
+}
+
+/* `no-rows`: adds to the set of fusions that are switched off. */
+static bool set_fusion(struct parsing *p, const char *value)
+{
+	struct text all = {.arena = p->arena};
+	for (int i = 0; i < FUSIONS; i++) {
+		const char *name = arena_printf(p->arena, "no-%s", fusion_name((enum fusion)i));
+		text_add(&all, "%s`%s`", i ? ", " : "", name);
+		if (strcmp(value, name) != 0)
+			continue;
+		p->out->unfused |= 1u << i;
+		return true;
+	}
+	return usage("-f takes one of %s, found `%s`", all.at, value);
 }
 
 static bool apply(struct parsing *p, enum option_id id, const char *value)
@@ -225,12 +274,21 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 		if (!strcmp(value, "help"))
 			o->command = COMMAND_CPUS;
 		return true;
+	case OPTION_FUSE:    return set_fusion(p, value);
 	case OPTION_CHECK:   o->only_check = true; return true;
+	case OPTION_UPGRADE: o->upgrade = true; return true;
+	case OPTION_CHANGES: o->changes = true; return true;
 	case OPTION_FORMAT:  p->format = value; return true;
 	case OPTION_QUIET:   o->quiet = true; return true;
 	case OPTION_GOALS:   o->no_goals = true; return true;
 	case OPTION_LOCKED:  o->locked = true; return true;
 	case OPTION_KERNELS: o->kernels = true; return true;
+	case OPTION_MODEL:   o->model = value; return true;
+	case OPTION_DEVICE:  o->device = value; return true;
+	case OPTION_GPUS:    o->gpus = value; return true;
+	case OPTION_HERE:    o->here = value; return true;
+	case OPTION_FROM:    o->from = value; return true;
+	case OPTION_CLUSTER: o->cluster = value; return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
 	case OPTION_LEVEL:
@@ -272,6 +330,7 @@ static bool parse_option(struct parsing *p, int argc, char **argv, int *i)
 	if (id < 0)
 		return is_long ? unknown_option(arena_strndup(p->arena, word + 2, strcspn(word + 2, "=")))
 		               : usage("unknown option `%s`", word);
+	p->given |= 1u << id;
 	const char *attached = is_long ? strchr(word, '=') : word[2] ? word + 2 : NULL;
 	const char *value = attached && is_long ? attached + 1 : attached;
 	if (!option_rows[id].argument)
@@ -307,22 +366,39 @@ static bool check_operands(const struct options *o)
 	return true;
 }
 
+static bool check_import(const struct options *o)
+{
+	if (o->cluster && !o->from)
+		return usage("`--cluster` is for `deployc import --from`");
+	if (o->emit != EMIT_LAUNCHER || o->n_specs > 1 || (!o->n_specs && !o->from))
+		return usage("`import` takes one config.json, or the folder of one, or `--from`, and -o");
+	return true;
+}
+
 static bool check_form(const struct options *o)
 {
 	if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION || o->command == COMMAND_CPUS)
 		return true;
 	if (o->command == COMMAND_EXPLAIN)
 		return true;
+	if (o->changes)
+		return usage("`--changes` is for `deployc explain`");
 	if (o->markdown)
 		return usage("`--markdown` is for `deployc explain`");
 	if (o->command == COMMAND_FMT)
 		return !o->output && o->emit == EMIT_LAUNCHER
 		           ? true
 		           : usage("`fmt` writes to the files themselves: leave out -o and --emit");
+	if (o->command == COMMAND_INIT)
+		return !o->n_specs || usage("`init` takes no spec; name the file with -o: `-o %s`", o->specs[0]);
+	if (o->upgrade)
+		return usage("`--upgrade` is for `deployc fmt`");
 	if (o->command == COMMAND_IMPORT)
-		return o->n_specs == 1 && o->emit == EMIT_LAUNCHER
+		return check_import(o);
+	if (o->command == COMMAND_EXPORT)
+		return o->n_specs == 2 && o->emit == EMIT_LAUNCHER
 		           ? true
-		           : usage("`import` takes one config.json, or the folder of one, and -o");
+		           : usage("`export` takes a program, vllm, sglang, megatron or torchtitan, and a spec");
 	if (o->command == COMMAND_MAN)
 		return !o->n_specs || usage("`man` prints one page: leave out `%s`", o->specs[0]);
 	if (o->command == COMMAND_COMPLETION)
@@ -374,6 +450,50 @@ static bool check_form(const struct options *o)
 		return usage("`--emit=ptx` prints the kernels of a GPU: it needs --target=cuda");
 	if (o->command == COMMAND_BUILD && !o->output && o->emit == EMIT_LAUNCHER)
 		return usage("say where to put the launcher, `-o FILE`, or what to print, `--emit=FORM`");
+	return true;
+}
+
+static unsigned options_of(enum command command)
+{
+	unsigned all = OF(HELP) | OF(VERSION);
+	for (int i = 0; i < COMMANDS; i++)
+		all |= command_rows[i].command == command ? command_rows[i].options : 0;
+	return all;
+}
+
+static const char *command_name(enum command command)
+{
+	for (int i = 0; i < COMMANDS; i++)
+		if (command_rows[i].command == command)
+			return command_rows[i].name;
+	return "";
+}
+
+/* An option that has no meaning for the command: names those that take it. */
+static bool takes_option(struct parsing *p, int option)
+{
+	const struct option_row *row = &option_rows[option];
+	const char *name =
+		row->name ? arena_printf(p->arena, "--%s", row->name) : arena_printf(p->arena, "-%c", row->letter);
+	struct text takers = {.arena = p->arena};
+	if (options_of(p->out->command) >> option & 1)
+		return true;
+	for (int i = 0; i < COMMANDS; i++)
+		if (command_rows[i].options >> option & 1 && *command_rows[i].name)
+			text_add(&takers, "%s`%s`", takers.n ? ", " : "", command_rows[i].name);
+	const char *command = command_name(p->out->command);
+	return usage("%s does not take `%s`; %s%s", *command ? arena_printf(p->arena, "`%s`", command) : "a build", name,
+	             takers.n ? takers.at : "only a build", takers.n && strchr(takers.at, ',') ? " do" : " does");
+}
+
+static bool check_options(struct parsing *p)
+{
+	enum command command = p->out->command;
+	if (command == COMMAND_HELP || command == COMMAND_VERSION || command == COMMAND_CPUS)
+		return true;
+	for (int i = 0; i < OPTIONS; i++)
+		if (p->given >> i & 1 && !takes_option(p, i))
+			return false;
 	return true;
 }
 
@@ -452,5 +572,5 @@ bool options_parse(struct arena *arena, int argc, char **argv, struct options *o
 		set_standard_input(&p);
 	out->sema.include = p.include.at;
 	out->sema.n_include = p.include.n;
-	return (out->command == COMMAND_HELP || set_format(out, p.format)) && check_form(out);
+	return (out->command == COMMAND_HELP || set_format(out, p.format)) && check_form(out) && check_options(&p);
 }

@@ -51,14 +51,15 @@ static const struct diag *first_error(const struct sink *sink)
 	return NULL;
 }
 
-static struct deploy *deploy_of(struct search *s, const struct candidate *c)
+static struct deploy *deploy_of(struct search *s, const struct candidate *c, struct arena *scratch)
 {
-	const struct node **items = arena_array(s->arena, const struct node *, s->fixed.n + s->knobs.n + 1);
+	const struct space *space = c->space;
+	const struct node **items = arena_array(scratch, const struct node *, space->knobs.n + space->fixed.n + 1);
 	int n = 0;
-	for (int i = 0; i < s->fixed.n; i++)
-		items[n++] = s->fixed.at[i];
-	for (int i = 0; i < s->knobs.n; i++)
-		items[n++] = s->knobs.at[i].items.at[c->value[i]];
+	for (int i = 0; i < space->knobs.n; i++)
+		items[n++] = space->knobs.at[i].items.at[c->value[i]];
+	for (int i = 0; i < space->fixed.n; i++)
+		items[n++] = space->fixed.at[i];
 	return sema_deploy_with(s->compilation.sema, s->deploy, items, n);
 }
 
@@ -67,17 +68,33 @@ static bool is_goal(enum diag_code code)
 	return code == DIAG_E0801 || code == DIAG_E0802 || code == DIAG_E0806 || code == DIAG_E0807 || code == DIAG_E0808;
 }
 
-static void set_result(struct search *s, struct candidate *c, const struct sink *sink)
+static void refuse(struct search *s, struct candidate *c, enum diag_code code, const char *message)
+{
+	c->refused = code;
+	c->message = arena_printf(s->arena, "%s", message);
+	c->reached = is_goal(code) ? REACHED_GOALS : code == DIAG_E0701 ? REACHED_MEMORY : REACHED_RULES;
+}
+
+static void set_result(struct search *s, struct candidate *c, const struct sink *sink, const struct planned *p)
 {
 	const struct diag *error = first_error(sink);
 	c->reached = REACHED_END;
-	for (int i = 0; i < sink->diags.n; i++)
-		c->n_open += sink->diags.at[i]->code == DIAG_W0811;
-	if (!error)
-		return;
-	c->refused = error->code;
-	c->message = arena_printf(s->arena, "%s", error->message);
-	c->reached = is_goal(error->code) ? REACHED_GOALS : error->code == DIAG_E0701 ? REACHED_MEMORY : REACHED_RULES;
+	for (int i = 0; i < sink->diags.n; i++) {
+		enum diag_code code = sink->diags.at[i]->code;
+		c->n_open += code == DIAG_W0811;
+		bool limit = is_goal(code) && code != DIAG_E0807;
+		c->n_limits += limit;
+		c->n_others += diag_is_error(code) && !limit;
+	}
+	if (error)
+		refuse(s, c, error->code, error->message);
+	else if (!p->schedule && !p->training)
+		refuse(s, c, s->wrong_text ? s->wrong : DIAG_E0202,
+		       s->wrong_text ? s->wrong_text : "a record that it names is not complete");
+	if (error && !p->deploy->program) {
+		s->wrong = c->refused;
+		s->wrong_text = c->message;
+	}
 }
 
 static double peak_of(const struct planned *p)
@@ -101,48 +118,107 @@ static double largest_miss(const struct candidate *c)
 	return most;
 }
 
+static const char *kept(const struct search *s, const char *text)
+{
+	return text ? arena_printf(s->arena, "%s", text) : NULL;
+}
+
+static void keep_preferences(struct search *s, struct candidate *c, const struct preference *from, int n)
+{
+	c->preference = arena_array(s->arena, struct preference, n);
+	for (int i = 0; i < n; i++) {
+		struct preference *p = &c->preference[i];
+		*p = from[i];
+		p->text = kept(s, p->text);
+		p->shown = kept(s, p->shown);
+	}
+	s->n_preferences = n;
+}
+
+static void keep_claims(struct search *s, struct candidate *c, const struct claim *from, int n)
+{
+	c->claim = arena_array(s->arena, struct claim, n + 1);
+	c->n_claims = n;
+	for (int i = 0; i < n; i++) {
+		struct claim *p = &c->claim[i];
+		*p = from[i];
+		p->text = kept(s, p->text);
+		p->shown = kept(s, p->shown);
+		p->wanted = kept(s, p->wanted);
+		p->loosened = kept(s, p->loosened);
+	}
+}
+
 static void measure(struct search *s, struct candidate *c, struct planned *p)
 {
 	struct compilation *k = &s->compilation;
-	struct metrics m =
-		p->training ? training_metrics(p->training, &p->arena) : metrics_of(p->deploy, p->schedule, &p->arena);
-	int room = rank_room(s->deploy), n = 0;
+	struct arena *a = &p->arena;
+	struct metrics m = p->training ? training_metrics(p->training, a) : metrics_of(p->deploy, p->schedule, a);
+	int room = rank_room(s->deploy), n;
 	c->gpus = (double)p->deploy->gpus;
 	c->usable = planner_usable(p->deploy);
 	c->peak = peak_of(p);
 	memcpy(c->of, m.of, sizeof c->of);
 	for (int i = 0; i < METRICS; i++)
-		c->of[i].lacks = m.of[i].lacks ? arena_printf(s->arena, "%s", m.of[i].lacks) : NULL;
-	c->basis = m.basis ? arena_printf(s->arena, "%s", m.basis) : NULL;
-	c->lacks = m.lacks ? arena_printf(s->arena, "%s", m.lacks) : NULL;
-	c->preference = arena_array(s->arena, struct preference, room);
-	c->claim = arena_array(s->arena, struct claim, room);
-	n = rank_preferences(k->sema, p->deploy, p->local, p->schedule, p->training, &k->target, &m, c->preference);
-	c->preference[n] = rank_default(s->arena, p->deploy, &m);
-	s->n_preferences = n + 1;
+		c->of[i].lacks = kept(s, m.of[i].lacks);
+	c->basis = kept(s, m.basis);
+	c->lacks = kept(s, m.lacks);
+	struct preference *preference = arena_array(a, struct preference, room);
+	n = rank_preferences(k->sema, p->deploy, p->local, p->schedule, p->training, &k->target, &m, preference);
+	preference[n] = rank_default(a, p->deploy, &m);
+	keep_preferences(s, c, preference, n + 1);
 	if (c->reached == REACHED_GOALS) {
-		c->n_claims = rank_claims(k->sema, p->deploy, p->local, p->schedule, p->training, &k->target, &m, c->claim);
+		struct claim *claim = arena_array(a, struct claim, room);
+		n = rank_claims(k->sema, p->deploy, p->local, p->schedule, p->training, &k->target, &m, claim);
+		keep_claims(s, c, claim, n);
 		c->distance = largest_miss(c);
 	} else if (c->reached == REACHED_MEMORY) {
 		c->distance = c->peak / c->usable - 1;
 	}
 }
 
-void search_try(struct search *s, struct candidate *c)
+/* Do the weights alone take more than a device has, however they are laid out? Then the plan need not be made. */
+static bool is_too_large(struct search *s, struct candidate *c, const struct planned *p)
+{
+	const struct deploy *d = p->deploy;
+	if (!d->program || !d->known || d->refused)
+		return false;
+	double bytes = dag_least_weights(s->compilation.sink.arena, d), usable = planner_usable(d);
+	if (!(bytes > usable * (1 + 1e-9)))
+		return false;
+	refuse(s, c, DIAG_E0701,
+	       arena_printf(s->compilation.sink.arena, "does not fit: weights take at least %s, %s usable on each device",
+	                    planner_bytes(s->compilation.sink.arena, bytes),
+	                    planner_bytes(s->compilation.sink.arena, usable)));
+	c->distance = bytes / usable - 1;
+	return true;
+}
+
+/* Checks, plans and times one candidate. All that it takes is in the scratch arena, but for its result. in_full: also
+ * if it cannot fit. */
+static void try(struct search *s, struct candidate *c, bool in_full)
 {
 	struct compilation *k = &s->compilation;
 	struct sink saved = k->sink;
-	struct planned p = {.arena.heap = s->options->heap};
-	k->sink = (struct sink){.arena = &p.arena, .sources = &k->sources};
-	p.deploy = deploy_of(s, c);
-	if (!k->sink.errors)
+	struct planned p = {.arena = s->scratch};
+	struct arena *before = sema_use(k->sema, &p.arena);
+	k->sink = (struct sink){.arena = &p.arena, .sources = &k->sources, .first_only = true};
+	p.deploy = deploy_of(s, c, &p.arena);
+	c->bounded = !in_full && !k->sink.errors && is_too_large(s, c, &p);
+	if (!k->sink.errors && !c->bounded)
 		plan_deployment(k, &p);
-	set_result(s, c, &k->sink);
-	if (c->reached != REACHED_RULES)
+	if (!c->bounded)
+		set_result(s, c, &k->sink, &p);
+	if (c->reached != REACHED_RULES && !c->bounded)
 		measure(s, c, &p);
 	k->sink = saved;
-	arena_free(&p.arena);
+	sema_use(k->sema, before);
+	sema_forget(k->sema, &p.arena);
+	arena_reset(&p.arena);
+	s->scratch = p.arena;
 }
+
+void search_try(struct search *s, struct candidate *c) { try(s, c, true); }
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
@@ -239,8 +315,7 @@ static void count(struct search *s, int i)
 	}
 }
 
-/* until_one: stops at the first that holds. */
-static void try_all(struct search *s, bool until_one)
+void search_try_all(struct search *s, bool until_one)
 {
 	struct progress progress = {.shows = isatty(STDERR_FILENO)};
 	s->n_hold = 0;
@@ -249,7 +324,7 @@ static void try_all(struct search *s, bool until_one)
 	for (int i = 0; i < s->all.n && !stopped && !(until_one && s->n_hold); i++) {
 		show_progress(&progress, s, i, s->n_hold ? &s->all.at[s->best] : NULL);
 		if (!s->all.at[i].message)
-			search_try(s, &s->all.at[i]);
+			try(s, &s->all.at[i], false);
 		count(s, i);
 	}
 	sort(s, s->ranked, s->n_hold, by_rank);
@@ -258,39 +333,7 @@ static void try_all(struct search *s, bool until_one)
 		fputs("\r\033[K", stderr);
 }
 
-/* Searches with so many times the devices, until a plan holds. false: there cannot be so many. */
-static bool grow(struct search *s, int times)
-{
-	struct suggestion values[2];
-	int n = deploy_devices(s->deploy, s->deploy->gpus * times, s->arena, values);
-	s->fixed.n = 0;
-	for (int i = 0; i < n; i++)
-		vec_push(s->arena, &s->fixed, sema_item(s->compilation.sema, values[i]));
-	memset(&s->all, 0, sizeof s->all);
-	if (!n || !search_space(s))
-		return false;
-	try_all(s, true);
-	if (s->n_hold) {
-		s->growth = times;
-		s->grown = s->all.at[s->ranked[0]];
-	}
-	return true;
-}
-
-/* Nothing holds: would it with two, four, eight times as many devices? */
-static void try_growth(struct search *s)
-{
-	struct search without = *s;
-	for (int times = 2; times <= 8 && s->deploy->gpus && !s->growth && !stopped; times *= 2)
-		if (!grow(s, times))
-			break;
-	s->all = without.all;
-	s->ranked = without.ranked;
-	s->n_hold = 0;
-	memcpy(s->counts, without.counts, sizeof s->counts);
-}
-
-static int search_all(struct search *s)
+int search_begin(struct search *s, int most)
 {
 	struct compilation *k = &s->compilation;
 	int n, status;
@@ -302,13 +345,20 @@ static int search_all(struct search *s)
 	if (status != EXIT_OK)
 		return status;
 	s->deploy = n ? deploys[0] : NULL;
-	if (!s->deploy || !s->deploy->program || sema_guessed(k->sema) || !search_knobs(s))
+	if (!s->deploy || !s->deploy->program || sema_guessed(k->sema) || !search_spaces(s))
 		return EXIT_ERRORS;
-	if (!search_space(s))
-		return EXIT_USAGE;
-	try_all(s, false);
-	if (!s->n_hold && !s->interrupted)
-		try_growth(s);
+	s->crowded = !search_candidates(s, most);
+	return s->crowded ? EXIT_USAGE : EXIT_OK;
+}
+
+static int search_all(struct search *s)
+{
+	int status = search_begin(s, MAX_CANDIDATES);
+	if (s->crowded)
+		complain("more than %d plans to search: list fewer values, as in `tp = auto in [4, 8]`", MAX_CANDIDATES);
+	if (status != EXIT_OK)
+		return status;
+	search_try_all(s, false);
 	return s->interrupted ? EXIT_INTERRUPTED : s->n_hold ? EXIT_OK : EXIT_ERRORS;
 }
 
@@ -323,7 +373,7 @@ static void drop_reports(struct search *s)
 static int search(const struct options *o, int i)
 {
 	struct arena arena = {.heap = o->heap};
-	struct search s = {.arena = &arena, .options = o};
+	struct search s = {.arena = &arena, .options = o, .scratch.heap = o->heap};
 	struct sigaction old, act = {.sa_handler = stop};
 	stopped = 0;
 	sigaction(SIGINT, &act, &old);
@@ -338,6 +388,7 @@ static int search(const struct options *o, int i)
 		(o->format == FORM_JSON ? search_json : search_print)(&s);
 	}
 	print_diagnostics(o, &s.compilation.sink, true);
+	arena_free(&s.scratch);
 	arena_free(&s.compilation.arena);
 	arena_free(&arena);
 	return status;

@@ -10,12 +10,13 @@ static const char *kind_name(const struct preference *p)
 	return p->kind == PREFER ? "prefer" : p->kind == MAXIMIZE ? "maximize" : "minimize";
 }
 
-static json_t *values_json(const struct search *s, const struct candidate *c)
+static json_t *values_json(const struct candidate *c)
 {
 	json_t *o = json_object();
-	for (int i = 0; i < s->knobs.n; i++)
-		json_set(o, s->knobs.at[i].path,
-		         c->value[i] < 0 ? json_null() : json_text(s->knobs.at[i].values.at[c->value[i]]));
+	for (int i = 0; i < c->space->knobs.n; i++) {
+		const struct knob *k = &c->space->knobs.at[i];
+		json_set(o, k->path, c->value[i] < 0 ? json_null() : json_text(k->values.at[c->value[i]]));
+	}
 	return o;
 }
 
@@ -39,7 +40,7 @@ static json_t *plan_object(const struct search *s, const struct candidate *c)
 	json_t *o = json_object(), *metrics = json_object();
 	for (int i = 0; i < METRICS; i++)
 		json_set(metrics, metric_name((enum metric)i), estimate_json(&c->of[i]));
-	json_set(o, "values", values_json(s, c));
+	json_set(o, "values", values_json(c));
 	json_set(o, "choice", json_text(search_choice(s, c, "; ")));
 	json_set(o, "ranks", json_figure(c->gpus));
 	json_set(o, "peak", json_figure(c->peak));
@@ -66,15 +67,29 @@ static json_t *plans_json(const struct search *s, const int *index, int n)
 	return array;
 }
 
+/* The fields that are set in any space. */
+static json_t *fields_json(const struct search *s)
+{
+	json_t *fields = json_array();
+	for (int i = 0; i < s->spaces.n; i++)
+		for (int k = 0; k < s->spaces.at[i]->knobs.n; k++) {
+			const char *path = s->spaces.at[i]->knobs.at[k].path;
+			bool listed = false;
+			for (int before = 0; before < i; before++)
+				listed |= search_knob(s->spaces.at[before], path) != NULL;
+			if (!listed)
+				json_array_append_new(fields, json_text(path));
+		}
+	return fields;
+}
+
 void search_json(const struct search *s)
 {
-	json_t *document = json_document("deployc-search", SEARCH_JSON_VERSION), *fields = json_array();
+	json_t *document = json_document("deployc-search", SEARCH_JSON_VERSION);
 	int *front = arena_array(s->arena, int, s->n_hold + 1), n = search_front(s, front);
-	for (int i = 0; i < s->knobs.n; i++)
-		json_array_append_new(fields, json_text(s->knobs.at[i].path));
 	json_set(document, "spec", json_text(s->compilation.label));
 	json_set(document, "deploy", json_text(s->deploy->name));
-	json_set(document, "fields", fields);
+	json_set(document, "fields", fields_json(s));
 	json_set(document, "plans", json_integer(s->all.n));
 	json_set(document, "refused", refused_json(s));
 	json_set(document, "holds", json_integer(s->n_hold));

@@ -15,36 +15,68 @@ static const char *name_in(const char *path, const char *part)
 	return !strncmp(path, part, n) && path[n] == '.' ? path + n + 1 : NULL;
 }
 
-static const char *value_of(const struct search *s, const struct candidate *c, int knob)
+static const char *value_of(const struct candidate *c, int knob)
 {
-	return c->value[knob] < 0 ? "auto" : s->knobs.at[knob].values.at[c->value[knob]];
+	return c->value[knob] < 0 ? "auto" : c->space->knobs.at[knob].values.at[c->value[knob]];
 }
 
-/* "tp = 8; ep = 4": the fields of a part. */
-static const char *fields_of(const struct search *s, const struct candidate *c, const char *part)
+/* What the text has in a part, without the fields that are set; then these. Returns how many are set. */
+static int add_fields(const struct search *s, const struct candidate *c, const char *part, const struct part_text *text,
+                      struct part_items *t)
 {
-	struct text t = {.arena = s->arena};
-	for (int i = 0; i < s->knobs.n; i++) {
-		const char *name = name_in(s->knobs.at[i].path, part);
-		if (name)
-			text_add(&t, "%s%s = %s", t.n ? "; " : "", name, value_of(s, c, i));
+	const struct space *space = c->space;
+	int n_set = 0;
+	for (int i = 0; text && i < text->items.n; i++) {
+		const struct part_item *item = &text->items.at[i];
+		bool kept = true;
+		for (int k = 0; k < space->knobs.n && item->path; k++) {
+			const char *name = name_in(space->knobs.at[k].path, part);
+			kept &= !name || strcmp(name, item->path) != 0;
+		}
+		if (kept)
+			part_items_add(t, item);
 	}
-	return t.at;
+	for (int i = 0; i < space->knobs.n; i++) {
+		const char *name = name_in(space->knobs.at[i].path, part);
+		if (!name)
+			continue;
+		struct part_item item = sema_part_item(s->arena, (struct suggestion){name, value_of(c, i)});
+		part_items_add(t, &item);
+		n_set++;
+	}
+	part_items_end(t);
+	return n_set;
+}
+
+/* A part as an item that takes the place of the text's; NULL: nothing in it is set. */
+static const char *part_item(const struct search *s, const struct candidate *c, const char *part)
+{
+	const struct deploy *d = c->space->deploy;
+	const struct part_text *text = !strcmp(part, "plan")      ? &d->plan_text
+	                               : !strcmp(part, "cluster") ? &d->cluster_text
+	                                                          : NULL;
+	struct part_items fields = {.text.arena = s->arena, .scope = ""};
+	if (text && !text->name)
+		text = NULL;
+	if (!add_fields(s, c, part, text, &fields) && !search_knob(c->space, part))
+		return NULL;
+	const char *name = text ? arena_printf(s->arena, "%s = %s", part, text->name) : part;
+	return fields.text.n ? arena_printf(s->arena, "%s { %s }", name, fields.text.at) : name;
 }
 
 const char *search_choice(const struct search *s, const struct candidate *c, const char *between)
 {
 	static const char *const parts[] = {"model", "cluster", "plan", "workload"};
 	struct text t = {.arena = s->arena};
-	for (int i = 0; i < s->knobs.n; i++)
-		if (!strchr(s->knobs.at[i].path, '.'))
-			text_add(&t, "%s%s = %s", t.n ? between : "", s->knobs.at[i].path, value_of(s, c, i));
+	for (int i = 0; i < c->space->knobs.n; i++) {
+		const struct knob *k = &c->space->knobs.at[i];
+		if (!strchr(k->path, '.') && k->kind != CHOICE_PART)
+			text_add(&t, "%s%s = %s", t.n ? between : "", k->path, value_of(c, i));
+	}
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-		const char *fields = fields_of(s, c, parts[i]);
-		bool plan = !strcmp(parts[i], "plan") && s->deploy->plan_text;
-		if (fields)
-			text_add(&t, plan ? "%s%s = %s { %s }" : "%s%s %s{ %s }", t.n ? between : "", parts[i],
-			         plan ? s->deploy->plan_text : "", fields);
+		const char *item = part_item(s, c, parts[i]);
+		if (item)
+			text_add(&t, "%s%s", t.n ? between : "", item);
 	}
 	return t.at ? t.at : "as it is";
 }
@@ -180,65 +212,4 @@ void search_print(const struct search *s)
 	print_front(s);
 	if (s->lock)
 		printf("\n%s keeps the choice\n", s->lock);
-}
-
-/* ---- nothing holds --------------------------------------------------------------------------- */
-
-/* The candidate that came furthest, and of those the nearest to what it needs. */
-static const struct candidate *nearest(const struct search *s)
-{
-	const struct candidate *best = NULL;
-	for (int i = 0; i < s->all.n; i++) {
-		const struct candidate *c = &s->all.at[i];
-		if (!best || c->reached > best->reached || (c->reached == best->reached && c->distance < best->distance))
-			best = c;
-	}
-	return best;
-}
-
-static void note_claims(struct search *s, struct diag *d, const struct candidate *c)
-{
-	struct sink *sink = &s->compilation.sink;
-	for (int i = 0; i < c->n_claims; i++)
-		if (c->claim[i].miss > 0)
-			diag_note(sink, d, "it misses `%s` by %.1f%%: %s%s, not %s", c->claim[i].text, 100 * c->claim[i].miss,
-			          c->claim[i].bound ? "at best " : "", c->claim[i].shown, c->claim[i].wanted);
-}
-
-/* The claim that is missed by most; NULL: none is. */
-static const struct claim *largest_claim(const struct candidate *c)
-{
-	const struct claim *most = NULL;
-	for (int i = 0; i < c->n_claims; i++)
-		if (c->claim[i].miss > 0 && (!most || c->claim[i].miss > most->miss))
-			most = &c->claim[i];
-	return most;
-}
-
-/* A mesh axis that the search does not set; NULL: it sets them all. */
-static const char *closed_axis(const struct search *s)
-{
-	for (int i = 0; i < s->deploy->mesh.n; i++) {
-		bool open = false;
-		for (int k = 0; k < s->knobs.n; k++)
-			open |= s->knobs.at[k].axis == i;
-		if (!open && s->deploy->mesh.at[i].size == 1)
-			return s->deploy->mesh.at[i].name;
-	}
-	return NULL;
-}
-
-void search_report_none(struct search *s)
-{
-	struct sink *sink = &s->compilation.sink;
-	const struct candidate *c = nearest(s);
-	struct diag *d = diag_report(sink, DIAG_E0814, s->deploy->name_span, "none of the plans holds");
-	diag_note(sink, d, "the nearest: `%s`: %s [%s]", search_choice(s, c, "; "), c->message, diag_code_name(c->refused));
-	note_claims(s, d, c);
-	if (s->growth)
-		diag_help(sink, d, "with %.0f devices, `%s` holds", s->grown.gpus, search_choice(s, &s->grown, "; "));
-	else if (closed_axis(s) && c->refused == DIAG_E0601)
-		diag_help(sink, d, "leave another axis to the search: `%s = auto`", closed_axis(s));
-	else if (largest_claim(c))
-		diag_help(sink, d, "the nearest plan is predicted to reach `%s`", largest_claim(c)->loosened);
 }

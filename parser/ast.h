@@ -124,6 +124,13 @@ struct place {
 	struct span span;
 };
 
+/* The mesh axes that a rule places an axis on, the first outermost. */
+struct placement {
+	struct path *axes;
+	int n; /* 0: none */
+	struct span span;
+};
+
 /* Only the memory up to the end of the kind's member is allocated, so a node is never copied as a whole (node_new). */
 struct node {
 	enum node_kind kind;
@@ -171,10 +178,11 @@ struct node {
 		struct {
 			struct path *lhs;
 			int n_lhs;
-			struct path *target;
-			int n_target;
-			bool none, is_auto;
-			struct span lhs_span, target_span;
+			struct placement target; /* of `auto`, none */
+			bool is_auto;
+			struct placement *choices; /* that `auto in [...]` lists */
+			int n_choices;
+			struct span lhs_span;
 			struct nodes options;
 		} rule;
 		struct {

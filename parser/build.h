@@ -3,6 +3,7 @@
 #define DEPLOYC_BUILD_H
 #include "parser.h"
 #include "../lexer/lexer.h"
+#include "language.h"
 
 enum { MAX_BRACKETS = 200, MAX_OPERATORS = 1000, MAX_SYNTAX_ERRORS = 500 };
 
@@ -32,9 +33,14 @@ struct init {
 	struct span span;
 }; /* what follows a type */
 struct target {
-	struct path_list *paths;
-	bool none, is_auto;
+	struct path_list *paths; /* NULL: none */
+	bool is_auto;
+	struct target_list *choices; /* of `auto in [...]`; NULL: nobody listed them */
 	struct span span;
+};
+struct target_list {
+	struct placement *at;
+	int n, cap;
 };
 struct message {
 	const char *text;
@@ -52,6 +58,7 @@ struct parser {
 	uint32_t file;
 	const char *text;
 	struct tokens tokens; /* brackets balanced by brackets.c */
+	int version;          /* of the language; 0: it is not understood */
 	struct nodes items;   /* the result */
 
 	int next;      /* index of the next token */
@@ -90,6 +97,14 @@ int item_start(const struct parser *p); /* index of the first token of the inner
 void syntax_error(struct parser *p, const char *found, struct span at, const char *const *expected, int n);
 void stack_exhausted(struct parser *p, struct span at);
 
+/* ---- habit.c --------------------------------------------------------------------------------- */
+/* Each adds the help and the edit for one habit at the wrong token `t`. false: it is not that habit. */
+bool help_with_foreign_syntax(struct parser *p, struct diag *d, const struct token *t);
+bool help_with_thousands(struct parser *p, struct diag *d, const struct token *number, const struct token *word);
+const char *unit_by_habit(const char *word); /* the unit that other languages or manifests spell so, or NULL */
+/* Reports E0010 for flags of a command line that start at `t`. */
+bool report_flags(struct parser *p, const struct token *t);
+
 /* ---- build_item.c ---------------------------------------------------------------------------- */
 struct node_list *items_add(struct parser *p, struct node_list *items, struct node *item);
 struct node *item_error(struct parser *p, struct span at);
@@ -119,7 +134,9 @@ struct node *tail_block(struct parser *p, struct span at, struct node_list *body
 struct node *tail_sig(struct parser *p, struct span at, struct node_list *params, struct node *ret,
                       struct node_list *body);
 struct place place_of(enum place_kind kind, struct path level, struct span at);
-struct target target_of(struct path_list *paths, bool none, bool is_auto, struct span at);
+struct target target_of(struct path_list *paths, struct span at); /* NULL: none */
+struct target target_auto(struct target_list *choices, struct span at);
+struct target_list *targets_add(struct parser *p, struct target_list *list, struct target one);
 
 /* ---- build_type.c ---------------------------------------------------------------------------- */
 struct node *type_named(struct parser *p, struct span at, struct path path, struct node_list *args, struct node *axes);

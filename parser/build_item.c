@@ -120,7 +120,8 @@ struct node *use_damaged(struct parser *p, struct span at)
 {
 	struct ident_list *names = arena_new(p->arena, struct ident_list);
 	for (int i = token_at(p, at.lo); p->tokens.at[i].kind && p->tokens.at[i].hi <= at.hi; i++)
-		if (p->tokens.at[i].kind == TOK_IDENT)
+		if (p->tokens.at[i].kind == TOK_IDENT && p->text[p->tokens.at[i].hi] != '-'
+		    && p->text[p->tokens.at[i].hi] != '.')
 			names = idents_add(p, names, ident_at(p, i));
 	return use_names(p, at, names);
 }
@@ -185,6 +186,11 @@ struct node *item_named(struct parser *p, struct span at, struct ident kind, str
 	return tail;
 }
 
+static struct placement placement_of(struct target t)
+{
+	return t.paths ? (struct placement){t.paths->at, t.paths->n, t.span} : (struct placement){NULL, 0, t.span};
+}
+
 struct node *item_rule(struct parser *p, struct span at, struct path_list *lhs, struct target to,
                        struct node_list *options)
 {
@@ -192,13 +198,12 @@ struct node *item_rule(struct parser *p, struct span at, struct path_list *lhs, 
 	x->rule.lhs = lhs->at;
 	x->rule.n_lhs = lhs->n;
 	x->rule.lhs_span = lhs->span;
-	if (to.paths) {
-		x->rule.target = to.paths->at;
-		x->rule.n_target = to.paths->n;
-	}
-	x->rule.none = to.none;
+	x->rule.target = placement_of(to);
 	x->rule.is_auto = to.is_auto;
-	x->rule.target_span = to.span;
+	if (to.choices) {
+		x->rule.choices = to.choices->at;
+		x->rule.n_choices = to.choices->n;
+	}
 	x->rule.options = nodes_of(options);
 	return x;
 }
@@ -319,7 +324,17 @@ struct place place_of(enum place_kind kind, struct path level, struct span at)
 	return (struct place){kind, level, at};
 }
 
-struct target target_of(struct path_list *paths, bool none, bool is_auto, struct span at)
+struct target target_of(struct path_list *paths, struct span at) { return (struct target){.paths = paths, .span = at}; }
+
+struct target target_auto(struct target_list *choices, struct span at)
 {
-	return (struct target){paths, none, is_auto, at};
+	return (struct target){.is_auto = true, .choices = choices, .span = at};
+}
+
+struct target_list *targets_add(struct parser *p, struct target_list *list, struct target one)
+{
+	if (!list)
+		list = arena_new(p->arena, struct target_list);
+	vec_push(p->arena, list, placement_of(one));
+	return list;
 }

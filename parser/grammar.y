@@ -63,7 +63,8 @@ static void deploy_error(struct span *at, struct parser *p, const char *message)
 %type <struct path> path
 %type <struct path_list *> product mesh
 %type <struct pending_list *> pending
-%type <struct target> target
+%type <struct target> target placement
+%type <struct target_list *> placements
 %type <struct place> place
 %type <struct init> init
 %type <struct message> message
@@ -169,9 +170,15 @@ piece  : stored_dim                             { $$ = stored_piece(p, @$, $1, f
 product: path                                   { $$ = paths_add(p, NULL, $1); }
        | product '*' path                       { $$ = paths_add(p, $1, $3); }
        ;
-target : product                                { $$ = target_of($1, false, false, @$); }
-       | NONE                                   { $$ = target_of(NULL, true, false, @$); }
-       | AUTO                                   { $$ = target_of(NULL, false, true, @$); }
+placement : product                             { $$ = target_of($1, @$); }
+       | NONE                                   { $$ = target_of(NULL, @$); }
+       ;
+target : placement
+       | AUTO                                   { $$ = target_auto(NULL, @$); }
+       | AUTO IN '[' placements ']'             { $$ = target_auto($4, @$); }
+       ;
+placements : placement                          { $$ = targets_add(p, NULL, $1); }
+       | placements ',' placement               { $$ = targets_add(p, $1, $3); }
        ;
 
 params : %empty                                 { $$ = NULL; }

@@ -77,12 +77,21 @@ static int give_line_end(struct parser *p, struct span *at)
 	return give(p, -1, TOK_NL);
 }
 
+/* The name of the next token, as it is called today. */
+static const char *name_of(struct parser *p, const char *text)
+{
+	if (p->version < 1 || p->version == this_language.version)
+		return text;
+	const char *now = language_renamed(&this_language, p->version, text, &p->tokens, p->next);
+	return now ? names_str(p->names, now) : text;
+}
+
 static void set_value(struct parser *p, const struct token *t, DEPLOY_STYPE *value)
 {
 	const char *text = p->text + t->lo;
 	size_t n = t->hi - t->lo;
 	if (t->kind == TOK_IDENT)
-		value->TOK_IDENT = (struct ident){names_intern(p->names, text, n), token_span(p, t)};
+		value->TOK_IDENT = (struct ident){name_of(p, names_intern(p->names, text, n)), token_span(p, t)};
 	else if (t->kind == TOK_NUMBER)
 		value->TOK_NUMBER = arena_strndup(p->arena, text, n);
 	else if (t->kind == TOK_QUANTITY)
@@ -125,6 +134,13 @@ static void read_imports(struct parser *p)
 	}
 }
 
+/* Of a file in a newer language: what it declares is not known. */
+static struct nodes unread_items(struct parser *p)
+{
+	struct node_list *items = NULL;
+	return nodes_of(nodes_add(p, items, node_new(p, N_ERROR, token_span(p, &p->tokens.at[0]))));
+}
+
 struct nodes parse_module(struct arena *arena, struct names *names, struct sink *sink, uint32_t file)
 {
 	struct parser p = {
@@ -138,6 +154,10 @@ struct nodes parse_module(struct arena *arena, struct names *names, struct sink 
 		.entered = true,
 		.failed_item = -1,
 	};
+	int number;
+	p.version = language_of(sink, file, &p.tokens, &this_language, &number);
+	if (p.version < 0)
+		return unread_items(&p);
 	read_imports(&p);
 	balance_brackets(&p);
 	vec_push(arena, &p.frames, ((struct frame){'{', 0}));

@@ -184,12 +184,25 @@ static void print_named(struct printer *w, const struct node *x)
 		under(w, "body", x->named.body);
 }
 
+static void print_placement(struct printer *w, const struct placement *to)
+{
+	print_product(w, to->axes, to->n);
+	fputs(to->n ? "" : " none", w->out);
+}
+
 static void print_rule(struct printer *w, const struct node *x)
 {
 	print_product(w, x->rule.lhs, x->rule.n_lhs);
 	fputs(" ->", w->out);
-	print_product(w, x->rule.target, x->rule.n_target);
-	fprintf(w->out, "%s\n", x->rule.none ? " none" : x->rule.is_auto ? " auto" : "");
+	if (x->rule.is_auto)
+		fputs(x->rule.n_choices ? " auto in" : " auto", w->out);
+	else
+		print_placement(w, &x->rule.target);
+	for (int i = 0; i < x->rule.n_choices; i++) {
+		fputs(i ? "," : "", w->out);
+		print_placement(w, &x->rule.choices[i]);
+	}
+	putc('\n', w->out);
 	children(w, x->rule.options);
 }
 

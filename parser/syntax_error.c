@@ -136,7 +136,9 @@ static const struct token *token_before(const struct parser *p)
 
 static void help_with_unit(struct parser *p, struct diag *d, struct span at)
 {
-	const char *word = source_text(p, at), *near = strcmp(word, "to") ? nearest_unit(word) : NULL;
+	const char *word = source_text(p, at), *near = unit_by_habit(word);
+	if (!near && strcmp(word, "to"))
+		near = nearest_unit(word);
 	if (!strcmp(word, "to")) {
 		diag_help(p->sink, d, "write a range as `lowest..highest`");
 		diag_fix(p->sink, d, at, "..");
@@ -193,8 +195,11 @@ static void help(struct parser *p, struct diag *d, struct span at, const char *c
 	const struct token *before = token_before(p), *t = p->last >= 0 ? &p->tokens.at[p->last] : NULL;
 	if (!t)
 		return;
-	if (before && before->kind == TOK_NUMBER && t->kind == TOK_IDENT && !t->line_start && t->lo - before->hi <= 1)
-		help_with_unit(p, d, at);
+	if (before && before->kind == TOK_NUMBER && t->kind == TOK_IDENT && !t->line_start && t->lo - before->hi <= 1) {
+		if (!help_with_thousands(p, d, before, t))
+			help_with_unit(p, d, at);
+	} else if (help_with_foreign_syntax(p, d, t))
+		return;
 	else if (t->kind == '=' && has(expected, n, "=="))
 		help_write(p, d, at, "==", "compare with `==`");
 	else if (before && t->kind == TOK_ELSE && t->line_start)
@@ -238,7 +243,7 @@ static void report(struct parser *p, const char *found, struct span at, const ch
 		diag_help(p->sink, d, "write the value on this line, or delete the item");
 		return;
 	}
-	if (report_broken_off(p))
+	if (report_broken_off(p) || (p->last >= 0 && report_flags(p, &p->tokens.at[p->last])))
 		return;
 	struct diag *d = diag_report(p->sink, DIAG_E0005, at, "expected %s, found %s", expected_text(p, expected, n),
 	                             found_text(p, found, at));

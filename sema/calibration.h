@@ -31,6 +31,7 @@ struct fit_product {
 struct fit_grouped {
 	enum dtype weights, activations;
 	double compute, memory, l2, tile, launch, spread;
+	bool untiled; /* as in fit_product; l2 and tile have no effect */
 	const char *source;
 };
 /* Attention of many queries of a sequence. */

@@ -89,11 +89,25 @@ static bool is_part(const struct deployment *c, const struct record *r, struct v
 
 static enum choice_kind kind_of(const char *path, const struct field *f)
 {
-	return f->sort == FIELD_MESH                         ? CHOICE_MESH
-	       : !strcmp(path, "gpus")                       ? CHOICE_GPUS
-	       : !strcmp(path, "plan.pipeline.microbatches") ? CHOICE_MICROBATCHES
-	       : !strcmp(path, "workload.chunk")             ? CHOICE_CHUNK
-	                                                     : CHOICE_OTHER;
+	static const struct {
+		const char *path;
+		enum choice_kind kind;
+	} known[] = {{"plan", CHOICE_PART},
+	             {"cluster", CHOICE_PART},
+	             {"gpus", CHOICE_GPUS},
+	             {"workload.batch", CHOICE_BATCH},
+	             {"workload.chunk", CHOICE_CHUNK},
+	             {"workload.page", CHOICE_PAGE},
+	             {"plan.pipeline.microbatches", CHOICE_MICROBATCHES},
+	             {"plan.pipeline.virtual", CHOICE_VIRTUAL}};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (!strcmp(path, known[i].path))
+			return known[i].kind;
+	static const char cluster[] = "cluster.";
+	size_t n = strlen(cluster);
+	if (!strncmp(path, cluster, n) && !strchr(path + n, '.') && type_is(f->type, "Int"))
+		return CHOICE_COUNT;
+	return f->sort == FIELD_MESH ? CHOICE_MESH : CHOICE_OTHER;
 }
 
 /* A value of a list as text of the language; NULL: only its own text says it, and it has none here. */
@@ -113,6 +127,45 @@ static const char *choice_text(struct sema *s, struct val v, const struct node *
 	         : NULL;
 }
 
+static void add_value(struct sema *s, struct choice *c, const char *text)
+{
+	const char **values = arena_array(s->arena, const char *, c->n + 1);
+	for (int i = 0; i < c->n; i++)
+		values[i] = c->values[i];
+	values[c->n++] = text;
+	c->values = values;
+}
+
+/* The records of a schema that the file declares or names in a `use`. */
+static void add_records(struct sema *s, struct choice *c, const char *schema)
+{
+	struct module *m = s->main;
+	for (int i = 0; i < m->names.n; i++) {
+		const struct binding *b = module_find(s, m, m->names.at[i].name);
+		bool is_record = b && b->def && strcmp(b->def->kind, "schema") != 0 && !def_is_program(b->def);
+		struct record *r = is_record && !b->def->failed ? def_record(s, b->def) : NULL;
+		if (r && record_is(r, schema))
+			add_value(s, c, b->name);
+	}
+}
+
+/* The values of an open field that no text lists, if its type says which there are. */
+static void add_typed(struct sema *s, struct choice *c, const struct node *type)
+{
+	c->whole = true;
+	if (type_is(type, "Bool")) {
+		add_value(s, c, "false");
+		add_value(s, c, "true");
+	} else if (type_is(type, "enum")) {
+		for (int i = 0; i < type->type.args.n; i++) {
+			const struct path *symbol = &type->type.args.at[i]->type.path;
+			add_value(s, c, symbol->at[symbol->n - 1].name);
+		}
+	} else if (type && type->type.has_path && type_is_schema(type)) {
+		add_records(s, c, type->type.path.at[type->type.path.n - 1].name);
+	}
+}
+
 /* Adds a field that is left open, with the values that its text lists. */
 static void add_choice(struct deployment *c, const char *path, const struct field *f, struct val v,
                        const struct node *text)
@@ -125,6 +178,7 @@ static void add_choice(struct deployment *c, const char *path, const struct fiel
 	struct choice choice = {.path = path,
 	                        .kind = kind_of(path, f),
 	                        .at = field_where(f),
+	                        .text = text->span,
 	                        .n = v.kind == V_AUTO ? v.list.n : 0,
 	                        .computed = v.kind != V_AUTO};
 	choice.values = arena_array(s->arena, const char *, choice.n + 1);
@@ -133,7 +187,19 @@ static void add_choice(struct deployment *c, const char *path, const struct fiel
 		choice.values[i] = choice_text(s, v.list.at[i], own ? listed->list.at[i] : NULL);
 		choice.computed |= !choice.values[i];
 	}
+	if (!choice.n && !choice.computed)
+		add_typed(s, &choice, f->type);
 	vec_push(s->arena, &c->deploy->choices, choice);
+}
+
+/* Reports a field whose value is left open by its own text, and adds it. prefix: of its record, as of open_choices. */
+static void open_field(struct deployment *c, const struct field *f, struct val v, const char *prefix)
+{
+	const struct node *text = f->sets.n ? f->sets.at[f->sets.n - 1].value : f->init;
+	if (!text || !is_undecided(v) || !writes_auto(text))
+		return;
+	deployment_auto(c, field_where(f), "%s`%s`", f->sort == FIELD_MESH ? "mesh axis " : "", f->name);
+	add_choice(c, arena_printf(c->sema->arena, "%s%s", prefix, f->name), f, v, text);
 }
 
 /* Reports the choices left open in a record and in its parts. path: the record's, with a dot, or "". */
@@ -144,12 +210,8 @@ static void open_choices(struct deployment *c, struct record *r, const char *pat
 		const struct field *f = r->fields.at[i];
 		if (f->sort == FIELD_VIEW || f->sort == FIELD_ELEMENT)
 			continue;
-		const struct node *text = f->sets.n ? f->sets.at[f->sets.n - 1].value : f->init;
 		struct val v = record_get(r, f->name, r->span);
-		if (text && is_undecided(v) && writes_auto(text)) {
-			deployment_auto(c, field_where(f), "%s`%s`", f->sort == FIELD_MESH ? "mesh axis " : "", f->name);
-			add_choice(c, arena_printf(a, "%s%s", path, f->name), f, v, text);
-		}
+		open_field(c, f, v, path);
 		if (is_part(c, r, v))
 			open_choices(c, v.record, arena_printf(a, "%s%s.", path, f->name));
 		for (int k = 0; v.kind == V_LIST && k < v.list.n; k++)
@@ -181,29 +243,100 @@ bool deployment_int(struct deployment *c, struct record *r, const char *field, i
 	return deployment_within(c, r, field, min, MAX_COUNT, out);
 }
 
-/* The record that a field of the deployment holds; NULL after a report. */
-static struct record *part(struct deployment *c, const char *field)
+/* The record that a field of the deployment holds; NULL after a report. may_be_open: also NULL where `auto` leaves it
+ * to a search. */
+static struct record *part(struct deployment *c, const char *field, bool may_be_open)
 {
 	struct val v = record_get(c->self, field, c->deploy->name_span);
 	if (v.kind == V_RECORD && record_check(v.record, false))
 		return v.record;
-	if (v.kind == V_AUTO || v.kind == V_UNKNOWN)
-		deployment_report(c, DIAG_E0203, field_where(record_field(c->self, field)),
-		                  "`%s` cannot be `auto`: this version does not choose it", field);
+	if (v.kind == V_AUTO && may_be_open)
+		return NULL;
+	if (v.kind == V_AUTO || v.kind == V_UNKNOWN) {
+		struct diag *d = deployment_report(c, DIAG_E0203, field_where(record_field(c->self, field)),
+		                                   "`%s` cannot be `auto`: a search chooses plans and clusters", field);
+		if (!may_be_open)
+			diag_help(c->sema->sink, d, "leave one of its fields open: `batch = auto in [32, 64]`");
+	}
 	c->bad = true;
 	return NULL;
 }
 
-/* The name that the value of a field is written with, without its refinement. */
-static const char *name_in_text(struct deployment *c, const char *field)
+struct writing {
+	struct sema *sema;
+	struct part_text *out;
+	const char *path, *scope; /* of the body in hand: "pipeline.", "at moe" */
+};
+
+static const char *text_at(struct sema *s, struct span at)
+{
+	return arena_strndup(s->arena, s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
+}
+
+static const char *path_text(struct arena *a, struct path p)
+{
+	struct text t = {.arena = a};
+	for (int i = 0; i < p.n; i++)
+		text_add(&t, "%s%s", i ? "." : "", p.at[i].name);
+	return t.at;
+}
+
+static void written_body(const struct writing *w, struct nodes body);
+
+static void written_item(const struct writing *w, const struct node *x)
+{
+	struct arena *a = w->sema->arena;
+	struct writing inner = *w;
+	if (x->kind == N_SUB && w->path) {
+		const char *name = path_text(a, x->sub.path);
+		inner.path = arena_printf(a, "%s%s.", w->path, name);
+		inner.scope = *w->scope ? arena_printf(a, "%s { %s", w->scope, name) : name;
+		written_body(&inner, x->sub.body);
+		return;
+	}
+	const char *kind = x->kind == N_NAMED && x->named.tail == TAIL_BLOCK ? x->named.kind.name : "";
+	if (!strcmp(kind, "at") || !strcmp(kind, "phase") || !strcmp(kind, "store")) {
+		inner.path = NULL;
+		const char *name = arena_printf(a, "%s %s", kind, path_text(a, x->named.name));
+		inner.scope = *w->scope ? arena_printf(a, "%s { %s", w->scope, name) : name;
+		written_body(&inner, x->named.body);
+		return;
+	}
+	struct part_item item = {.scope = w->scope, .text = text_at(w->sema, x->span)};
+	if (x->kind == N_SET && w->path)
+		item.path = arena_printf(a, "%s%s", w->path, path_text(a, x->set.path));
+	if (x->kind != N_RULE || !x->rule.is_auto)
+		vec_push(a, &w->out->items, item);
+}
+
+static void written_body(const struct writing *w, struct nodes body)
+{
+	for (int i = 0; i < body.n; i++)
+		written_item(w, body.at[i]);
+}
+
+static void written_items(struct sema *s, const struct node *e, struct part_text *out)
+{
+	struct writing w = {.sema = s, .out = out, .path = "", .scope = ""};
+	if (e->kind != N_REFINE) {
+		out->name = dotted_name(s->arena, e);
+		return;
+	}
+	written_items(s, e->sub2.base, out);
+	written_body(&w, e->sub2.body);
+}
+
+/* The value of a field as it is written. */
+static struct part_text written_part(struct deployment *c, const char *field)
 {
 	const struct field *f = record_field(c->self, field);
 	const struct node *e = NULL;
+	struct part_text out = {.name = NULL};
 	for (int i = 0; i < f->sets.n; i++)
 		e = f->sets.at[i].value ? f->sets.at[i].value : e;
-	while (e && e->kind == N_REFINE)
-		e = e->sub2.base;
-	return e ? dotted_name(c->sema->arena, e) : NULL;
+	if (e)
+		written_items(c->sema, e, &out);
+	return out;
 }
 
 static bool mentions(struct arena *a, const struct node *e, const char *term)
@@ -246,12 +379,15 @@ static struct record *trained(struct deployment *c)
 	for (int i = 0; i < s->trained.n; i++)
 		if (s->trained.at[i].model == c->model)
 			return s->trained.at[i].form;
+	struct arena *before = sema_use(s, s->root); /* the text of the item is a source's */
 	const struct node *item = sema_item(s, (struct suggestion){"training", "true"});
+	sema_use(s, c->model->arena);
 	struct nodes items = {arena_array(s->arena, struct node *, 1), 1};
 	items.at[0] = (struct node *)item;
 	struct layer *l = layer_new(module_scope(s, s->main), items, LAYER_REFINE, c->model->name, c->deploy->name_span);
 	struct trained form = {c->model, record_refine(c->model, l)};
-	vec_push(s->arena, &s->trained, form);
+	sema_use(s, before);
+	vec_push(s->root, &s->trained, form);
 	return form.form;
 }
 
@@ -262,33 +398,39 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	d->name_span = def->node->named.name.span;
 	d->record = r;
 	struct deployment c = {.sema = s, .deploy = d, .self = r, .bad = !record_check(r, false)};
-	c.model = part(&c, "model");
-	c.cluster = part(&c, "cluster");
-	c.plan = part(&c, "plan");
-	c.work = part(&c, "workload");
-	struct record *engine = part(&c, "engine");
+	c.model = part(&c, "model", false);
+	c.cluster = part(&c, "cluster", true);
+	c.plan = part(&c, "plan", true);
+	c.work = part(&c, "workload", false);
+	struct record *engine = part(&c, "engine", false);
 	if (c.bad)
 		return d;
 	d->engine = engine_read(s, engine);
 	d->model_name = c.model->name;
 	c.model = trained(&c);
-	d->plan_name = c.plan->name;
-	d->plan_text = name_in_text(&c, "plan");
+	d->plan_name = c.plan ? c.plan->name : NULL;
+	d->plan_text = written_part(&c, "plan");
+	d->cluster_text = written_part(&c, "cluster");
 	struct program *program = walk_model(s, c.model, d->name_span);
 	if (!program)
 		return d;
 	d->program = program;
 	d->headroom_required = goals_mention(r, "memory.headroom");
-	deployment_machine(&c);
+	if (c.cluster)
+		deployment_machine(&c);
 	open_choices(&c, r, "");
 	open_choices(&c, c.model, "model.");
-	open_choices(&c, c.cluster, "cluster.");
-	open_choices(&c, c.plan, "plan.");
+	if (c.cluster)
+		open_choices(&c, c.cluster, "cluster.");
+	if (c.plan)
+		open_choices(&c, c.plan, "plan.");
 	open_choices(&c, c.work, "workload.");
 	open_choices(&c, engine, "engine.");
-	deployment_mesh(&c);
-	deployment_rules(&c);
-	deployment_settings(&c);
+	if (c.cluster && c.plan) {
+		deployment_mesh(&c);
+		deployment_rules(&c);
+		deployment_settings(&c);
+	}
 	d->refused = c.bad;
 	c.bad = false; /* totals of a model and its workload do not depend on the plan */
 	deployment_workload(&c);

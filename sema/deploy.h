@@ -52,7 +52,10 @@ void deployment_read_machine(struct deployment *c);
 struct link deployment_read_link(struct record *r);
 /* deploy_mesh.c: mesh axes, levels; compares products with the devices. E0601, E0602, E0606, W0810. */
 void deployment_mesh(struct deployment *c);
-/* deploy_rules.c: the rules that are not inert. Needs the mesh and the program. E0502, E0505, W0810. */
+/* deploy_rules.c: a rule as a field, "rule expert at moe phase decode", and as its value, "ep * tp". */
+const char *deploy_rule_path(struct arena *a, const struct deploy *d, const struct rule *r);
+const char *deploy_rule_target(struct arena *a, const struct deploy *d, const struct rule *r);
+/* The rules that are not inert. Needs the mesh and the program. E0502, E0505, W0810. */
 void deployment_rules(struct deployment *c);
 /* deploy_fields.c: workload, pipeline, experts, communication; settings that this version does not honour. E0505,
  * E0703, E0901, W0521. */

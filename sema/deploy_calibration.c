@@ -80,6 +80,7 @@ static struct fit_grouped read_grouped(struct fitting *c, struct record *r)
 	                            .l2 = constant(c, r, "l2"),
 	                            .tile = constant(c, r, "tile"),
 	                            .launch = constant(c, r, "launch"),
+	                            .untiled = flag_of(r, "untiled"),
 	                            .spread = figure_of(r, "spread"),
 	                            .source = source_of(c, r)};
 }

@@ -393,7 +393,8 @@ static void read_training(struct deployment *c, struct record *pipeline, struct 
 	d->chunks = 1;
 	if (training && d->order == PIPELINE_INTERLEAVED)
 		deployment_int(c, pipeline, "virtual", 1, &d->chunks);
-	if (training && is_symbol(record_get(pipeline, "schedule", pipeline->span), "zero_bubble"))
+	d->zero_bubble = training && is_symbol(record_get(pipeline, "schedule", pipeline->span), "zero_bubble");
+	if (d->zero_bubble)
 		d->order = PIPELINE_ONE_F_ONE_B;
 	struct val buffered = record_get(pipeline, "double_buffer", pipeline->span);
 	d->double_buffer = buffered.kind == V_BOOL && buffered.b;

@@ -94,7 +94,9 @@ static void read_machine(struct deployment *c, struct written *from)
 		vec_push(c->sema->arena, &m->levels, read_level(c, levels.list.at[i].record));
 	m->devices = count_of(c->cluster, "devices");
 	m->host = (struct host){figure_of(host, "memory"), count_of(host, "cores"), figure_of(host, "pcie")};
-	m->reserve = figure_from(record_of(c->cluster, "reserve"), "memory", &from->reserve);
+	struct record *reserve = record_of(c->cluster, "reserve");
+	m->reserve = figure_from(reserve, "memory", &from->reserve);
+	m->reserve_measured = reserve ? string_of(reserve, "measured_on") : NULL;
 	m->price = figure_of(c->cluster, "price");
 }
 

@@ -41,7 +41,8 @@ static void read_mesh(struct deployment *c)
 		if (f->sort != FIELD_MESH)
 			continue;
 		struct mesh_axis m = {.name = f->name, .size = 1, .span = field_where(f), .set = field_item(f)};
-		d->known &= deployment_int(c, c->plan, f->name, 1, &m.size);
+		m.open = !deployment_int(c, c->plan, f->name, 1, &m.size);
+		d->known &= !m.open;
 		if (f->place && f->place->kind != PLACE_NONE && f->place->level.n) {
 			m.place = f->place->kind;
 			m.level = f->place->level.at[f->place->level.n - 1].name;

@@ -97,12 +97,12 @@ static void no_such_mesh_axis(struct deployment *c, struct span at, const char *
 		diag_help(s->sink, diag, "declare `mesh %s = 1` in the plan", name);
 }
 
-/* Reads the mesh axes on the right; false after a report. */
-static bool read_target(struct deployment *c, const struct node *item, struct rule *r)
+/* Reads mesh axes on the right; false after a report. */
+static bool read_target(struct deployment *c, const struct placement *to, struct rule *r)
 {
-	r->target = arena_array(c->sema->arena, int, item->rule.n_target + 1);
-	for (int i = 0; i < item->rule.n_target; i++) {
-		const struct path *path = &item->rule.target[i];
+	r->target = arena_array(c->sema->arena, int, to->n + 1);
+	for (int i = 0; i < to->n; i++) {
+		const struct path *path = &to->axes[i];
 		const char *name = path->at[path->n - 1].name;
 		int m = 0;
 		while (m < c->deploy->mesh.n && !same(c->deploy->mesh.at[m].name, name))
@@ -250,6 +250,93 @@ static void add_rule(struct deployment *c, struct rule r)
 	vec_push(c->sema->arena, &d->rules, r);
 }
 
+/* ---- choices --------------------------------------------------------------------------------- */
+
+const char *deploy_rule_target(struct arena *a, const struct deploy *d, const struct rule *r)
+{
+	struct text t = {.arena = a};
+	for (int i = 0; i < r->n_target; i++)
+		text_add(&t, "%s%s", i ? " * " : "", d->mesh.at[r->target[i]].name);
+	return r->n_target ? t.at : "none";
+}
+
+const char *deploy_rule_path(struct arena *a, const struct deploy *d, const struct rule *r)
+{
+	static const char *const classes[] = {[CLASS_ACTIVATION] = "activation",
+	                                      [CLASS_WEIGHT] = "weights",
+	                                      [CLASS_GRADIENT] = "gradients",
+	                                      [CLASS_OPTIMIZER] = "optimizer",
+	                                      [CLASS_CACHE] = "cache"};
+	struct text path = {.arena = a};
+	text_add(&path, "rule ");
+	for (int i = 0; i < r->n_lhs; i++)
+		text_add(&path, "%s%s", i ? " * " : "", d->program->axes.at[r->lhs[i]].name);
+	if (r->region)
+		text_add(&path, " at %s", r->region);
+	if (r->phase != PHASE_ANY)
+		text_add(&path, " phase %s", phase_name(r->phase));
+	if (r->klass != CLASS_ANY)
+		text_add(&path, " store %s", classes[r->klass]);
+	return path.at;
+}
+
+enum { MAX_OPEN_AXES = 6 };
+
+/* Every product of mesh axes in the order of the mesh, and none. */
+static void all_targets(struct deployment *c, struct choice *choice)
+{
+	struct arena *a = c->sema->arena;
+	const struct deploy *d = c->deploy;
+	if (d->mesh.n > MAX_OPEN_AXES)
+		return;
+	choice->whole = true;
+	choice->values = arena_array(a, const char *, 1 << d->mesh.n);
+	for (int set = 0; set < 1 << d->mesh.n; set++) {
+		struct text t = {.arena = a};
+		for (int i = 0; i < d->mesh.n; i++)
+			if (set >> i & 1)
+				text_add(&t, "%s%s", t.n ? " * " : "", d->mesh.at[i].name);
+		choice->values[choice->n++] = set ? t.at : "none";
+	}
+}
+
+/* Where a rule with `-> auto` may place its axes. false: a mistake in one of the choices was reported. */
+static bool read_choices(struct deployment *c, const struct node *item, struct rule *r)
+{
+	struct arena *a = c->sema->arena;
+	struct choice *choice = r->open = arena_new(a, struct choice);
+	*choice = (struct choice){.kind = CHOICE_RULE, .at = item->rule.target.span, .text = item->rule.target.span};
+	choice->values = arena_array(a, const char *, item->rule.n_choices + 1);
+	for (int i = 0; i < item->rule.n_choices; i++) {
+		struct rule one = {.n_lhs = 0};
+		if (!read_target(c, &item->rule.choices[i], &one))
+			return false;
+		choice->values[choice->n++] = deploy_rule_target(a, c->deploy, &one);
+	}
+	if (!choice->n)
+		all_targets(c, choice);
+	return true;
+}
+
+/* Takes out the rules that place nothing yet, and reports them. */
+static void open_rules(struct deployment *c)
+{
+	struct deploy *d = c->deploy;
+	int n = 0;
+	for (int i = 0; i < d->rules.n; i++) {
+		struct rule *r = &d->rules.at[i];
+		if (!r->open) {
+			d->rules.at[n++] = *r;
+			continue;
+		}
+		const char *path = deploy_rule_path(c->sema->arena, d, r);
+		r->open->path = arena_printf(c->sema->arena, "plan.%s", path);
+		deployment_auto(c, r->open->at, "the place of `%s`", path + strlen("rule "));
+		vec_push(c->sema->arena, &d->choices, *r->open);
+	}
+	d->rules.n = n;
+}
+
 void deployment_rules(struct deployment *c)
 {
 	for (int i = 0; i < c->plan->rules.n; i++) {
@@ -259,15 +346,12 @@ void deployment_rules(struct deployment *c)
 		                 .in_user_file = !item->layer->module->is_std,
 		                 .body = item->layer,
 		                 .span = n->rule.lhs_span,
-		                 .target_span = n->rule.target_span};
-		if (n->rule.is_auto) {
-			struct choice choice = {
-				.path = "a rule", .kind = CHOICE_OTHER, .at = n->rule.target_span, .computed = true};
-			deployment_auto(c, n->rule.target_span, "where a rule places its axis");
-			vec_push(c->sema->arena, &c->deploy->choices, choice);
-		} else if (read_target(c, n, &r) && read_scope(c, item, &r) && read_axes(c, item, &r))
+		                 .target_span = n->rule.target.span};
+		if ((n->rule.is_auto ? read_choices(c, n, &r) : read_target(c, &n->rule.target, &r)) && read_scope(c, item, &r)
+		    && read_axes(c, item, &r))
 			add_rule(c, r);
 	}
+	open_rules(c);
 }
 
 /* ---- look-up --------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "eval.h"
 #include <math.h>
 #include <string.h>
+#include "foreign.h"
 #include "record.h"
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -53,27 +54,68 @@ static const struct module *declaring_module(struct sema *s, const char *name, s
 	return found;
 }
 
-/* Offers `use module { name }`: in the file's `use` of that module, else before its first `use`. */
 static void offer_import(struct sema *s, struct diag *d, uint32_t file, const char *module, const char *name)
 {
-	const struct source *f = &s->sink->sources->files.at[file];
-	const char *list = arena_printf(s->arena, "use %s {", module);
-	uint32_t first = 0;
-	bool found = false;
+	struct edit edit = foreign_import(s, file, module, name);
 	diag_help(s->sink, d, "add `use %s { %s }`", module, name);
-	for (int i = 0; i < f->n_lines && diag_affords(s->sink, "-", 1); i++) {
-		const char *line = f->text + f->lines[i];
-		if (!strncmp(line, list, strlen(list))) {
-			uint32_t at = f->lines[i] + (uint32_t)strlen(list);
-			diag_fix(s->sink, d, (struct span){file, at, at}, arena_printf(s->arena, " %s,", name));
-			return;
-		}
-		if (!found && !strncmp(line, "use ", 4)) {
-			first = f->lines[i];
-			found = true;
-		}
+	diag_fix(s->sink, d, edit.at, edit.text);
+}
+
+/* Another name in place of the one at `at`, imported if it has to be. */
+static void offer_name(struct scope *s, struct diag *d, struct span at, const char *name)
+{
+	struct sema *sema = s->sema;
+	const struct module *m = module_find(sema, s->module, name) ? NULL : declaring_module(sema, name, at);
+	struct edit edits[2] = {{at, name}};
+	if (m)
+		edits[1] = foreign_import(sema, at.file, m->label, name);
+	diag_help(sema->sink, d, "did you mean `%s`?", name);
+	diag_fix_edits(sema->sink, d, edits, m ? 2 : 1);
+}
+
+/* `Llama-3.1-8B`, of which only the first word is a name. */
+static bool offer_dashed(struct scope *s, struct diag *d, struct span at)
+{
+	struct span whole = at;
+	const char *name = foreign_dashed(s->sema, at, &whole);
+	if (!name || (!module_find(s->sema, s->module, name) && !declaring_module(s->sema, name, at)))
+		return false;
+	const char *text = s->sema->sink->sources->files.at[at.file].text, *word = foreign_source(s->sema, whole);
+	const char *first = strstr(text, word);
+	if (first < text + at.lo) { /* in a `use`, which has an edit of its own */
+		diag_help(s->sema->sink, d, "did you mean `%s`?", name);
+		diag_fix(s->sema->sink, d, whole, name);
+	} else {
+		offer_name(s, d, whole, name);
 	}
-	diag_fix(s->sink, d, (struct span){file, first, first}, arena_printf(s->arena, "use %s { %s }\n", module, name));
+	return true;
+}
+
+/* A name of the library for one from elsewhere, `H100`, by the field that it is the value of. */
+static const char *library_name(struct scope *s, const char *name, struct span at)
+{
+	const char *kind = foreign_wanted(s->module, name);
+	const char *module = !kind                      ? NULL
+	                     : !strcmp(kind, "model")   ? "models"
+	                     : !strcmp(kind, "plan")    ? "plans"
+	                     : !strcmp(kind, "cluster") ? "clusters"
+	                                                : NULL;
+	return module ? foreign_related(s->sema, module_std(s->sema, module, at), name, kind) : NULL;
+}
+
+/* A name from elsewhere: `bfloat16`, `H100`, `TTFT`. */
+static bool offer_foreign(struct scope *s, struct diag *d, const char *name, struct span at)
+{
+	const struct foreign_word *word = foreign_word(s->sema->arena, name);
+	const char *meant = foreign_format(name);
+	if (!meant && word && !word->engines && word->how == HOW_CLAIM)
+		meant = word->word;
+	if (!meant)
+		meant = library_name(s, name, at);
+	if (!meant || !strcmp(meant, name))
+		return false;
+	offer_name(s, d, at, meant);
+	return true;
 }
 
 void report_unknown_name(struct scope *s, const char *name, struct span at)
@@ -96,9 +138,11 @@ void report_unknown_name(struct scope *s, const char *name, struct span at)
 	struct diag *d = sema_report(sema, DIAG_E0101, at, "cannot find `%s` in this scope", name);
 	const struct module *m = declaring_module(sema, name, at);
 	const char *near = nearest_name(name, known.at, known.n);
+	if (offer_dashed(s, d, at))
+		return;
 	if (m)
 		offer_import(sema, d, at.file, m->label, name);
-	else if (!diag_suggest(sema->sink, d, at, near))
+	else if (!offer_foreign(s, d, name, at) && !diag_suggest(sema->sink, d, at, near))
 		diag_help(sema->sink, d, "neither this file nor the library declares it: declare it, or import it with `use`");
 }
 

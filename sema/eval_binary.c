@@ -81,9 +81,23 @@ static struct val choices(struct scope *s, struct val b, struct span at)
 	return v;
 }
 
+/* The list after `auto in`: its elements are values of the field. */
+static struct val listed(struct scope *s, const struct node *list, const struct node *expect)
+{
+	struct val *at = arena_array(s->sema->arena, struct val, list->list.n + 1);
+	for (int i = 0; i < list->list.n; i++) {
+		at[i] = eval(s, list->list.at[i], expect);
+		if (at[i].kind == V_BAD)
+			return val_bad();
+	}
+	return bounded_list(s->sema, at, list->list.n, list->span);
+}
+
 static struct val membership(struct scope *s, const struct node *e, const struct node *expect)
 {
-	struct val a = eval(s, e->bin.a, expect), b = eval(s, e->bin.b, NULL);
+	struct val a = eval(s, e->bin.a, expect);
+	bool choice = e->bin.a->kind == N_AUTO && e->bin.b->kind == N_LIST;
+	struct val b = choice ? listed(s, e->bin.b, expect) : eval(s, e->bin.b, NULL);
 	if (a.kind == V_BAD || b.kind == V_BAD)
 		return val_bad();
 	if (a.kind == V_AUTO && b.kind != V_UNKNOWN)

@@ -1,5 +1,6 @@
 /* Functions of scalars: min max sqrt log exp floor ceil abs product; of lists: cycle, steps. */
 #include "eval.h"
+#include "foreign.h"
 #include <math.h>
 #include <string.h>
 
@@ -128,35 +129,43 @@ static struct val function(struct sema *s, const struct node *e, const char *f, 
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-static const char *const functions[] = {"sqrt",    "log",   "exp",   "floor", "ceil", "abs",
-                                        "product", "cycle", "steps", "max",   "min"};
-enum { FUNCTIONS = sizeof functions / sizeof *functions };
-
-static bool is_function(const char *f)
-{
-	for (int i = 0; i < FUNCTIONS; i++)
-		if (!strcmp(functions[i], f))
-			return true;
-	return false;
-}
-
 /* How many arguments it takes; 0: one or more. */
 static int arity(const char *f)
 {
 	return !strcmp(f, "max") || !strcmp(f, "min") ? 0 : !strcmp(f, "cycle") ? 2 : !strcmp(f, "steps") ? 3 : 1;
 }
 
-/* Statistics of a run, and counts in a plan: planner/goals.c reads them. */
-static bool is_metric(const char *f)
+/* `Megatron(tp = 8)`: a record is refined in braces. */
+static bool is_record_called(struct scope *s, const struct node *e)
 {
-	return !strcmp(f, "count") || !strcmp(f, "p50") || !strcmp(f, "p90") || !strcmp(f, "p99");
+	const struct node *callee = e->call.f;
+	struct binding *b = callee->kind == N_ID ? module_find(s->sema, s->module, callee->ident.name) : NULL;
+	if (!b || !b->def)
+		return false;
+	struct text fields = {.arena = s->sema->arena};
+	bool named = true;
+	for (int i = 0; i < e->call.args.n; i++) {
+		const struct node *arg = e->call.args.at[i];
+		named &= arg->kind == N_ARG_NAMED;
+		text_add(&fields, "%s%s", i ? "; " : " ", foreign_source(s->sema, arg->span));
+	}
+	struct diag *d =
+		sema_report(s->sema, DIAG_E0101, callee->span, "`%s` is not a function, but a %s", b->name, b->def->kind);
+	const char *refined = arena_printf(s->sema->arena, "%s {%s }", b->name, fields.n ? fields.at : "");
+	diag_help(s->sema->sink, d, "set its fields in braces: `%s`", named ? refined : "Name { field = value }");
+	if (named)
+		diag_fix(s->sema->sink, d, e->span, refined);
+	return true;
 }
 
-static struct val unknown_function(struct scope *s, const struct node *callee)
+static struct val unknown_function(struct scope *s, const struct node *e)
 {
+	const struct node *callee = e->call.f;
+	if (is_record_called(s, e))
+		return val_bad();
 	struct diag *d = sema_report(s->sema, DIAG_E0101, callee->span, "cannot find function `%s`",
 	                             callee->kind == N_ID ? callee->ident.name : "...");
-	const char *near = callee->kind == N_ID ? nearest_name(callee->ident.name, functions, FUNCTIONS) : NULL;
+	const char *near = callee->kind == N_ID ? function_near(IN_NUMBERS, callee->ident.name) : NULL;
 	if (near) {
 		diag_help(s->sema->sink, d, "did you mean `%s`?", near);
 		diag_fix(s->sema->sink, d, callee->span, near);
@@ -193,12 +202,12 @@ struct val eval_call(struct scope *s, const struct node *e)
 	int n = e->call.args.n;
 	const char *f = callee->kind == N_ID ? callee->ident.name : "";
 	struct val *args = arena_array(s->sema->arena, struct val, n + 1), out;
-	if (is_metric(f)) {
+	if (function_is(IN_GOALS, f)) {
 		sema_report(s->sema, DIAG_E0203, callee->span, "`%s` has a meaning only in the goals of a deployment", f);
 		return val_bad();
 	}
-	if (!is_function(f))
-		return unknown_function(s, callee);
+	if (!function_is(IN_NUMBERS, f))
+		return unknown_function(s, e);
 	if (!arguments(s, e, f, args, &out))
 		return out;
 	static const char *const counts[] = {"at least one argument", "one argument", "two arguments", "three arguments"};

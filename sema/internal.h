@@ -104,6 +104,10 @@ struct embedded {
 extern const struct embedded stdlib[]; /* the library, terminated by a NULL name; "decoder" is std.decoder */
 
 struct module *module_std(struct sema *s, const char *name /* "core" */, struct span use);
+/* library.c: names and sources of a compilation begin with those of the library. */
+void library_use(const struct library *l, struct names *names, struct sources *sources);
+/* File i of `stdlib`, whose source has this number in such a compilation. false: it has to be parsed again. */
+bool library_file(const struct library *l, int i, uint32_t *source, struct nodes *items);
 bool def_is_program(const struct def *d);                   /* an op, a block or a builtin: no record */
 struct def *module_own(struct module *m, const char *name); /* declared there, not imported; NULL */
 struct binding *module_find(struct sema *s, struct module *m,
@@ -161,6 +165,7 @@ struct placed {
 struct record {
 	const char *kind, *name;
 	struct sema *sema;
+	struct arena *arena; /* its memory, and that of its values */
 	VEC(struct layer *) layers;
 	struct record *outer;
 	VEC(struct field *) fields; /* in the order of declaration */
@@ -202,6 +207,10 @@ struct scope {
 };
 /* `expect`: an N_TYPE that enum symbols and regions are looked up in, or NULL. V_BAD after a report. */
 struct val eval(struct scope *s, const struct node *e, const struct node *expect);
+bool type_is(const struct node *type, const char *name);       /* is it the type `name(...)`, optional or not? */
+bool type_is_schema(const struct node *type);                  /* a type for records: not Int, Data, List(T) ... */
+bool function_is(enum function_place place, const char *name); /* is it in the table? (functions.c) */
+const char *function_near(enum function_place place, const char *name); /* nearest_name among them */
 const char *dotted_name(struct arena *a, const struct node *e); /* `a.b.c` as text; NULL: not a chain of names */
 bool scope_find(struct scope *s, const char *name, struct span use,
                 struct val *out); /* inner scopes first, the module last */
@@ -268,11 +277,13 @@ struct made {
 };
 
 struct sema {
-	struct arena *arena;
+	struct arena *arena; /* for what is made now; `root` lives as long as the modules */
+	struct arena *root;
 	struct names *names;
 	struct sink *sink;
 	const struct sema_options *options;
 	VEC(struct module *) modules;
+	struct module **std; /* those of the library, by their place in `stdlib`; NULL: not open yet */
 	struct module *main;
 	VEC(struct deploy *) deploys;
 	VEC(struct joint *) joints;

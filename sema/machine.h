@@ -69,11 +69,12 @@ struct machine {
 	VEC(struct level) levels; /* inside out */
 	int64_t devices;          /* of the whole cluster, of which a deployment may use fewer; 0: left open by `auto` */
 	struct host host;
-	double reserve;        /* bytes of each device that driver, communicators and graphs take; 0 where the cluster names
-	                          none, ABSENT only where `auto` leaves it open */
-	double price;          /* USD/s of one device; may be ABSENT */
-	struct record *record; /* the cluster's, for sema */
-	struct span span;      /* where the deployment names it: what to change */
+	double reserve; /* bytes of each device that driver, communicators and graphs take; 0 where the cluster names
+	                   none, ABSENT only where `auto` leaves it open */
+	const char *reserve_measured; /* on what; NULL: it is an estimate */
+	double price;                 /* USD/s of one device; may be ABSENT */
+	struct record *record;        /* the cluster's, for sema */
+	struct span span;             /* where the deployment names it: what to change */
 };
 
 /* Devices in one unit of levels.at[level], at most INT64_MAX; 0: `auto` leaves a count open. */

@@ -1,4 +1,5 @@
 /* Modules (docs/language.md, Modules): reading files, imports, cycles, names. */
+#include "foreign.h"
 #include "module.h"
 #include <string.h>
 
@@ -56,6 +57,15 @@ static const char *nearest_own(struct sema *s, struct module *m, const char *nam
 		if (m->own.at[i]->name[0] != '_')
 			vec_push(s->arena, &names, m->own.at[i]->name);
 	return nearest_name(name, names.at, names.n);
+}
+
+/* The nearest name, or one that says more: `DGX_H100` for `H100`, of the kind that the file uses it for. */
+static const char *related_own(struct sema *s, struct module *m, struct module *from, const char *name)
+{
+	const char *near = nearest_own(s, from, name), *kind = near ? NULL : foreign_wanted(m, name);
+	if (!near && diag_affords(s->sink, name, from->own.n))
+		near = foreign_related(s, from, name, kind);
+	return near;
 }
 
 static bool is_kind(const char *word)
@@ -117,7 +127,7 @@ static struct def *imported(struct sema *s, struct module *m, struct module *fro
 			diag_suggest(s->sink, e, name.span, name.name + 1);
 	} else if (!d && !from->partial) {
 		struct diag *e = sema_report(s, DIAG_E0101, name.span, "`%s` declares no `%s`", from->label, name.name);
-		const char *near = nearest_own(s, from, name.name);
+		const char *near = related_own(s, m, from, name.name);
 		if (near) {
 			diag_help(s->sink, e, "did you mean `%s`?", near);
 			diag_fix(s->sink, e, name.span, near);
@@ -185,12 +195,14 @@ static struct binding *followed(struct sema *s, struct module *m, struct binding
 {
 	const struct node *item = b->late;
 	const char *name = b->name;
+	struct arena *before = sema_use(s, s->root);
 	struct module *from = module_std(s, item->use.path.at[1].name, item->use.path.span);
 	struct def *d = item->use.has_names && from ? imported(s, m, from, (struct ident){name, b->span}) : NULL;
 	b = own_binding(m, name); /* names may have been added */
 	b->late = NULL;
 	b->def = d;
 	b->module = item->use.has_names ? NULL : from;
+	sema_use(s, before);
 	return b;
 }
 
@@ -294,8 +306,22 @@ static void module_error(struct sema *s, struct module *m, const struct node *it
 		m->partial = true;
 }
 
+/* `language = N`, which the parser has read. */
+static bool is_language(struct sema *s, const struct module *m, const struct node *item)
+{
+	if (item->kind != N_SET || item->set.path.n != 1 || strcmp(item->set.path.at[0].name, "language") != 0)
+		return false;
+	if (item != m->items.at[0]) {
+		struct diag *d = sema_report(s, DIAG_E0015, item->span, "`language` is not the first item of the file");
+		diag_help(s->sink, d, "put it in front of all other items");
+	}
+	return true;
+}
+
 static void module_item(struct sema *s, struct module *m, const struct node *item)
 {
+	if (is_language(s, m, item))
+		return;
 	switch (item->kind) {
 	case N_USE:      use_std(s, m, item); break;
 	case N_USE_FILE: use_file(s, m, item); break;
@@ -309,15 +335,17 @@ static void module_item(struct sema *s, struct module *m, const struct node *ite
 	}
 }
 
-static struct module *module_open(struct sema *s, struct module m, struct span use)
+/* `m` has its items. */
+static struct module *module_open(struct sema *s, struct module m, struct module **where, struct span use)
 {
 	struct module *out = arena_new(s->arena, struct module);
 	*out = m;
+	if (where)
+		*where = out;
 	vec_push(s->arena, &s->modules, out);
 	struct loading frame = {out, use, s->loading, s->loading ? s->loading->depth + 1 : 1};
 	s->loading = &frame;
 	out->loading = true;
-	out->items = sema_parse(s, m.source);
 	for (int i = 0; i < out->items.n; i++)
 		module_item(s, out, out->items.at[i]);
 	out->loading = false;
@@ -331,7 +359,8 @@ struct module *module_file(struct sema *s, const char *file, const char *label, 
 	size_t folder = slash ? (size_t)(slash - file) : 0;
 	struct module m = {.label = label, .file = file, .folder = arena_strndup(s->arena, file, folder)};
 	m.source = sources_add(s->sink->sources, file, label, text.at, text.size);
-	return module_open(s, m, use);
+	m.items = sema_parse(s, m.source);
+	return module_open(s, m, NULL, use);
 }
 
 struct module *module_at(struct sema *s, const char *file, const char *label, struct file_text text, struct span use)
@@ -340,23 +369,30 @@ struct module *module_at(struct sema *s, const char *file, const char *label, st
 	return open ? module_again(s, open, use) : module_file(s, file, label, text, use);
 }
 
+/* A file of the library. Its text may be replaced by an overlay. */
+static struct module *std_open(struct sema *s, int i, struct span use)
+{
+	struct arena *before = sema_use(s, s->root);
+	const char *path = arena_printf(s->arena, "std/%s.deploy", stdlib[i].name);
+	struct module m = {
+		.label = arena_printf(s->arena, "std.%s", stdlib[i].name), .file = path, .folder = "std", .is_std = true};
+	const struct overlay *over = overlay_find(&s->options->overlays, path);
+	if (over || !s->options->library || !library_file(s->options->library, i, &m.source, &m.items)) {
+		struct file_text text = over ? over->text : (struct file_text){(const char *)stdlib[i].text, stdlib[i].size};
+		m.source = sources_add(s->sink->sources, path, m.label, text.at, text.size);
+		m.items = sema_parse(s, m.source);
+	}
+	struct module *opened = module_open(s, m, &s->std[i], use);
+	sema_use(s, before);
+	return opened;
+}
+
 struct module *module_std(struct sema *s, const char *name, struct span use)
 {
-	const char *label = arena_printf(s->arena, "std.%s", name);
-	for (int i = 0; i < s->modules.n; i++)
-		if (s->modules.at[i]->is_std && !strcmp(s->modules.at[i]->label, label))
-			return module_again(s, s->modules.at[i], use);
-	for (const struct embedded *e = stdlib; e->name; e++) {
-		if (strcmp(e->name, name) != 0)
-			continue;
-		const char *path = arena_printf(s->arena, "std/%s.deploy", name);
-		struct module m = {.label = label, .file = path, .folder = "std", .is_std = true};
-		const struct overlay *over = overlay_find(&s->options->overlays, path);
-		struct file_text text = over ? over->text : (struct file_text){(const char *)e->text, e->size};
-		m.source = sources_add(s->sink->sources, path, label, text.at, text.size);
-		return module_open(s, m, use);
-	}
-	internal_error("the library has no module %s", label);
+	for (int i = 0; stdlib[i].name; i++)
+		if (!strcmp(stdlib[i].name, name))
+			return s->std[i] ? module_again(s, s->std[i], use) : std_open(s, i, use);
+	internal_error("the library has no module std.%s", name);
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@ struct record *record_new(struct sema *s, const char *kind, const char *name, st
 	r->kind = kind;
 	r->name = name;
 	r->sema = s;
+	r->arena = s->arena;
 	r->span = at;
 	return r;
 }
@@ -185,15 +186,23 @@ static struct record *derived_record(struct sema *s, struct def *d)
 	return r;
 }
 
+/* Of an item that sets a field, or rules of its body. */
+static struct path path_of(const struct node *item) { return item->kind == N_SUB ? item->sub.path : item->set.path; }
+
 /* Refines a deployment by one item of the command line. */
 static void override(struct record *r, const struct def *d, const struct node *set, struct path path)
 {
 	struct sema *s = r->sema;
 	struct node *item = arena_new(s->arena, struct node);
-	item->kind = N_SET;
+	item->kind = set->kind;
 	item->span = set->span;
-	item->set = set->set;
-	item->set.path = path;
+	if (set->kind == N_SUB) {
+		item->sub = set->sub;
+		item->sub.path = path;
+	} else {
+		item->set = set->set;
+		item->set.path = path;
+	}
 	struct nodes items = {arena_array(s->arena, struct node *, 1), 1};
 	items.at[0] = item;
 	record_push(r, layer_new(module_scope(s, d->module), items, LAYER_REFINE, d->name, set->span));
@@ -203,7 +212,7 @@ struct record *record_with(struct def *d, const struct node *const *items, int n
 {
 	struct record *r = record_like(d->record, d->kind, d->name, d->record->span);
 	for (int i = 0; i < n; i++)
-		override(r, d, items[i], items[i]->set.path);
+		override(r, d, items[i], path_of(items[i]));
 	return r;
 }
 
@@ -213,7 +222,7 @@ static void apply_overrides(struct sema *s, struct record *r, struct def *d)
 {
 	for (int i = 0; i < s->overrides.n; i++) {
 		const struct node *set = s->overrides.at[i];
-		struct path p = set->set.path;
+		struct path p = path_of(set);
 		struct binding *b = p.n > 1 ? module_find(s, d->module, p.at[0].name) : NULL;
 		bool named = b && b->def && (!strcmp(b->def->kind, "deploy") || kind_is_joint(b->def->kind));
 		if (named ? b->def != d : kind_is_joint(d->kind))
@@ -245,10 +254,12 @@ struct record *def_record(struct sema *s, struct def *d)
 		diag_help(s->sink, e, "derive it from another record");
 		return NULL;
 	}
+	struct arena *before = sema_use(s, s->root);
 	d->busy = true;
 	s->making++;
 	d->record = s->making > MAX_DERIVED ? derived_too_often(s, d) : make_record(s, d);
 	s->making--;
+	sema_use(s, before);
 	d->failed = !d->record;
 	d->busy = false;
 	return d->record;
@@ -270,17 +281,46 @@ static void check_value(struct record *r, struct field *f, struct val v, bool fa
 		check_value(r, f, v.list.at[i], family, depth);
 }
 
-/* The set that most likely must change for a precondition to hold: the last one in the user's files. */
-static const struct field_set *culprit(const struct field_list *fields)
+/* The set that most likely must change for a precondition to hold: the last one in the user's files, of a field that it
+ * uses or that a value of the library comes from. */
+struct culprit {
+	const struct field_set *set;
+	const struct field *field;
+	struct record *record;
+};
+enum { MAX_STEPS = 8 }; /* from a field to those that it is computed from */
+
+static void find_culprit(struct record *r, const struct field_list *fields, int steps, struct culprit *out);
+
+/* The fields, of this record and of those around it, that a value set by the library uses. */
+static void find_behind(const struct field_set *set, int steps, struct culprit *out)
 {
-	const struct field_set *last = NULL;
+	for (struct scope *t = set->layer->scope; set->value && t && steps; t = t->parent) {
+		struct field_list used = {0};
+		if (!t->record)
+			continue;
+		fields_in(t->record, set->value, &used);
+		find_culprit(t->record, &used, steps - 1, out);
+	}
+}
+
+static void find_culprit(struct record *r, const struct field_list *fields, int steps, struct culprit *out)
+{
 	for (int i = 0; i < fields->n; i++)
 		for (int j = 0; j < fields->at[i]->sets.n; j++) {
 			const struct field_set *set = &fields->at[i]->sets.at[j];
-			if (!set->layer->module->is_std && (!last || set->span.lo >= last->span.lo))
-				last = set;
+			if (set->layer->module->is_std)
+				find_behind(set, steps, out);
+			else if (!out->set || set->span.lo >= out->set->span.lo)
+				*out = (struct culprit){set, fields->at[i], r};
 		}
-	return last;
+}
+
+static void note_value(struct sema *s, struct diag *d, struct record *r, const char *field, struct span use)
+{
+	struct val v = record_get(r, field, use);
+	if (v.kind != V_BAD && v.kind != V_UNKNOWN)
+		diag_note(s->sink, d, "`%s` = %s", field, val_exact(s->arena, v) ? val_exact(s->arena, v) : val_show(s, v));
 }
 
 static void report_precondition(struct record *r, const struct placed *p, struct span use)
@@ -289,19 +329,18 @@ static void report_precondition(struct record *r, const struct placed *p, struct
 	const struct node *n = p->item;
 	struct field_list fields = {0};
 	fields_in(r, n->claim.value, &fields);
-	const struct field_set *set = culprit(&fields);
-	struct span at = set ? set->span : !p->layer->module->is_std ? n->span : use;
+	struct culprit culprit = {NULL, NULL, NULL};
+	find_culprit(r, &fields, MAX_STEPS, &culprit);
+	struct span at = culprit.set ? culprit.set->span : !p->layer->module->is_std ? n->span : use;
 	const char *name = r->name ? r->name : p->layer->name, *message = n->claim.message;
 	struct diag *d = sema_report(
 		s, DIAG_E0205, at, message ? "precondition of `%s` fails: %s" : "precondition of `%s` fails", name, message);
 	if (at.file != n->span.file || at.lo != n->span.lo)
 		diag_related(s->sink, d, n->span, "required here");
-	for (int i = 0; i < fields.n; i++) {
-		struct val v = record_get(r, fields.at[i]->name, use);
-		if (v.kind != V_BAD && v.kind != V_UNKNOWN)
-			diag_note(s->sink, d, "`%s` = %s", fields.at[i]->name,
-			          val_exact(s->arena, v) ? val_exact(s->arena, v) : val_show(s, v));
-	}
+	if (culprit.set && culprit.record != r && culprit.field->progress == FIELD_DONE)
+		note_value(s, d, culprit.record, culprit.field->name, use);
+	for (int i = 0; i < fields.n; i++)
+		note_value(s, d, r, fields.at[i]->name, use);
 }
 
 static void check_precondition(struct record *r, const struct placed *p, struct span use)

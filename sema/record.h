@@ -23,8 +23,6 @@ struct record *map_new(struct record *outer, struct sema *s, const struct node *
 bool report_billions(struct sema *s, struct span at, bool params);
 
 bool record_is_map(const struct record *r);
-bool type_is(const struct node *type, const char *name);     /* is it the type `name(...)`, optional or not? */
-bool type_is_schema(const struct node *type);                /* a type for records: not Int, Data, List(T) ... */
 const struct node *type_arg(const struct node *type, int i); /* NULL if there are fewer */
 
 /* The fields of r that an expression uses, in the order of the text. */

@@ -1,5 +1,6 @@
 /* Turns the items of a record's bodies into its fields: declarations, sets, refinements, rules, goals
  * (docs/language.md, Records). */
+#include "foreign.h"
 #include "record.h"
 #include <string.h>
 
@@ -104,18 +105,45 @@ void report_no_field(struct record *r, const char *name, struct span at)
 	describe_no_field(r, d, name, at);
 }
 
-static struct field *need(struct laying *b, struct ident name)
+/* Another engine's word, or a field of another record. */
+static bool is_foreign(struct laying *b, const struct node *item)
+{
+	if (item->kind != N_SET || b->quiet || !foreign_report(b->r, b->l, item))
+		return false;
+	b->r->bad = true;
+	return true;
+}
+
+static struct field *need(struct laying *b, struct ident name, const struct node *item)
 {
 	struct field *f = record_field(b->r, name.name);
 	if (!f && !b->r->partial) {
-		struct diag *d = refuse(b, DIAG_E0201, name.span, "`%s` has no field `%s`", record_label(b->r), name.name);
-		describe_no_field(b->r, d, name.name, name.span);
+		if (!is_foreign(b, item)) {
+			struct diag *d = refuse(b, DIAG_E0201, name.span, "`%s` has no field `%s`", record_label(b->r), name.name);
+			describe_no_field(b->r, d, name.name, name.span);
+		}
 		b->r->partial = false; /* other names are still known */
 		b->r->misnamed = true;
 	}
 	if (f)
 		refer_field(b->r->sema, name, f);
 	return f;
+}
+
+/* `model: Mixtral_8x7B`, where a field of the schema is set. */
+static bool is_set_by_colon(struct laying *b, const struct node *item)
+{
+	struct ident name = item->field.path.at[0];
+	struct field *first = record_field(b->r, name.name);
+	if (!first || first->layer == b->l || first->layer->kind != LAYER_SCHEMA || item->field.value)
+		return false;
+	struct sink *sink = b->r->sema->sink;
+	struct span type = item->field.type->span, colon = {type.file, item->field.path.span.hi, type.lo};
+	struct diag *d = refuse(b, DIAG_E0106, name.span, "`%s` is declared twice", name.name);
+	diag_related(sink, d, first->span, "first here");
+	diag_help(sink, d, "a field is set with `=`: `%s = %s`", name.name, foreign_source(b->r->sema, type));
+	diag_fix(sink, d, colon, " = ");
+	return true;
 }
 
 static void lay_field(struct laying *b, const struct node *item)
@@ -125,7 +153,7 @@ static void lay_field(struct laying *b, const struct node *item)
 		refuse(b, DIAG_E0201, item->field.path.span, "a field is declared by one name, in a schema or a record");
 		return;
 	}
-	if (!may_declare(b, "fields", name))
+	if (!may_declare(b, "fields", name) || is_set_by_colon(b, item))
 		return;
 	struct field *f = declare(b, name, FIELD_PLAIN);
 	f->type = item->field.type;
@@ -384,7 +412,7 @@ static void lay_set(struct laying *b, const struct node *item)
 		record_add(b->r, name.name, FIELD_DERIVED, b->l, name.span)->init = item->set.value;
 		return;
 	}
-	struct field *f = need(b, name);
+	struct field *f = need(b, name, item);
 	if (!f)
 		return;
 	struct field_set set = {.layer = b->l, .span = p.span};
@@ -403,7 +431,7 @@ static void lay_set(struct laying *b, const struct node *item)
 static void lay_sub(struct laying *b, const struct node *item)
 {
 	struct path p = item->sub.path;
-	struct field *f = need(b, p.at[0]);
+	struct field *f = need(b, p.at[0], item);
 	if (!f)
 		return;
 	struct field_set set = {.is_sub = true, .body = item->sub.body, .layer = b->l, .span = p.span};

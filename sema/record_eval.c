@@ -355,10 +355,12 @@ struct val record_get(struct record *r, const char *name, struct span use)
 		return val_bad();
 	struct evaluating frame = {f, s->evaluating, depth};
 	bool tainted = s->tainted;
+	struct arena *before = sema_use(s, r->arena);
 	s->evaluating = &frame;
 	s->tainted = false;
 	f->progress = FIELD_BUSY;
 	f->value = field_value(r, f, use);
+	sema_use(s, before);
 	f->progress = s->tainted ? FIELD_NEW : FIELD_DONE;
 	r->bad |= f->value.kind == V_BAD;
 	s->tainted |= tainted;

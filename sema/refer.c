@@ -36,9 +36,12 @@ static int *slot_of(const struct sema *s, const struct reference *r)
 	return &s->reference_slots[i];
 }
 
+/* Twice as many slots as entries at least, also after the table was given up (sema_references). */
 static void grow(struct sema *s)
 {
-	s->n_reference_slots = s->n_reference_slots ? 2 * s->n_reference_slots : 1024;
+	s->n_reference_slots = s->n_reference_slots ? s->n_reference_slots : 1024;
+	while (s->n_reference_slots < 2 * (s->references.n + 1))
+		s->n_reference_slots *= 2;
 	s->reference_slots = arena_array(s->arena, int, s->n_reference_slots);
 	for (int i = 0; i < s->references.n; i++)
 		*slot_of(s, &s->references.at[i]) = i + 1;

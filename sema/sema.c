@@ -1,5 +1,6 @@
 /* Entry of sema/: loads a file with its imports and checks every declaration. */
 #include "deploy.h"
+#include "foreign_file.h"
 #include "module.h"
 #include "record.h"
 #include <errno.h>
@@ -23,16 +24,29 @@ struct diag *sema_report(struct sema *s, enum diag_code code, struct span at, co
 struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sink, const struct sema_options *o)
 {
 	struct sema *s = arena_new(arena, struct sema);
-	s->arena = arena;
+	s->arena = s->root = arena;
 	s->names = names;
 	s->sink = sink;
 	s->options = o;
+	int n = 0;
+	while (stdlib[n].name)
+		n++;
+	s->std = arena_array(arena, struct module *, n + 1);
+	if (o->library)
+		library_use(o->library, names, sink->sources);
 	for (int i = 0; i < o->n_include; i++) {
 		const char *folder = real_path(arena, o->include[i]);
 		if (folder)
 			vec_push(arena, &s->roots, folder);
 	}
 	return s;
+}
+
+struct arena *sema_use(struct sema *s, struct arena *arena)
+{
+	struct arena *before = s->arena;
+	s->arena = arena;
+	return before;
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -49,25 +63,41 @@ static const char *library_name(struct file_text text)
 struct nodes sema_parse(struct sema *s, uint32_t source)
 {
 	int before = s->sink->errors;
-	struct nodes items = parse_module(s->arena, s->names, s->sink, source);
+	struct nodes items = {NULL, 0};
+	if (!foreign_file(s, source))
+		items = parse_module(s->arena, s->names, s->sink, source);
 	s->guessed |= s->sink->errors > before;
 	return items;
+}
+
+/* `plan.rule expert at moe` = ep: "plan { at moe { expert -> ep } }". */
+static const char *override_text(struct arena *a, const struct suggestion *set)
+{
+	const char *rule = strstr(set->path, ".rule ");
+	if (!rule)
+		return arena_printf(a, "%s = %s\n", set->path, set->value);
+	struct part_item item = sema_part_item(a, (struct suggestion){rule + 1, set->value});
+	struct part_items items = {.text.arena = a, .scope = ""};
+	part_items_add(&items, &item);
+	part_items_end(&items);
+	return arena_printf(a, "%.*s { %s }\n", (int)(rule - set->path), set->path, items.text.at);
 }
 
 /* -D path=value: an item in a source of its own, so that mistakes in it have a location. */
 static struct nodes parse_override(struct sema *s, const struct suggestion *set)
 {
-	const char *text = arena_printf(s->arena, "%s = %s\n", set->path, set->value);
+	const char *text = override_text(s->arena, set);
 	uint32_t file = sources_add(s->sink->sources, "<command line>", "<command line>", text, strlen(text));
 	return sema_parse(s, file);
 }
 
-/* Is it an item that sets a field? Else a report was made. */
+/* Is it an item that sets a field, or a rule? Else a report was made. */
 static bool sets_field(struct sema *s, const struct node *item)
 {
-	if (item->kind != N_SET && item->kind != N_ERROR)
+	bool sets = item->kind == N_SET || item->kind == N_SUB;
+	if (!sets && item->kind != N_ERROR)
 		sema_report(s, DIAG_E0004, item->span, "-D sets a field: `-D path=value`");
-	return item->kind == N_SET;
+	return sets;
 }
 
 const struct node *sema_item(struct sema *s, struct suggestion value)
@@ -217,6 +247,20 @@ struct deploy *sema_deploy_with(struct sema *s, const struct deploy *d, const st
 {
 	struct def *def = module_own(s->main, d->name);
 	return deploy_check(s, record_with(def, items, n), def);
+}
+
+void sema_forget(struct sema *s, const struct arena *arena)
+{
+	int n = 0;
+	for (int i = 0; i < s->walked.n; i++)
+		if (s->walked.at[i].model->arena != arena)
+			s->walked.at[n++] = s->walked.at[i];
+	s->walked.n = n;
+	n = 0;
+	for (int i = 0; i < s->trained.n; i++)
+		if (s->trained.at[i].model->arena != arena)
+			s->trained.at[n++] = s->trained.at[i];
+	s->trained.n = n;
 }
 
 struct nodes sema_items(struct sema *s) { return s->main->items; }

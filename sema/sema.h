@@ -13,6 +13,7 @@
 struct mesh_axis {
 	const char *name;
 	int64_t size;
+	bool open; /* the size depends on what is open, and 1 stands for it */
 	enum place_kind place;
 	const char *level;
 	struct span place_span;
@@ -33,6 +34,7 @@ struct rule {
 	bool in_user_file;     /* in a user's file, not in the library */
 	const void *body;      /* identity of the braces that it is written in */
 	struct span span, target_span;
+	struct choice *open; /* while a deployment is checked: of `-> auto`; else NULL */
 };
 
 /* What a rank keeps for each param in training, besides the weight. */
@@ -80,14 +82,39 @@ int64_t workload_longest(const struct workload *w);
 enum overlap { OVERLAP_OFF, OVERLAP_STREAMS, OVERLAP_CHUNKS, OVERLAPS };
 
 /* A field whose value `auto` leaves open. */
-enum choice_kind { CHOICE_MESH, CHOICE_GPUS, CHOICE_MICROBATCHES, CHOICE_CHUNK, CHOICE_OTHER };
+enum choice_kind {
+	CHOICE_PART, /* the whole plan or cluster */
+	CHOICE_MESH,
+	CHOICE_GPUS,
+	CHOICE_COUNT, /* an Int of the cluster: `nodes` */
+	CHOICE_BATCH,
+	CHOICE_CHUNK,
+	CHOICE_PAGE,
+	CHOICE_MICROBATCHES,
+	CHOICE_VIRTUAL,
+	CHOICE_RULE, /* where a rule of the plan places axes */
+	CHOICE_OTHER
+};
 struct choice {
-	const char *path; /* in the deployment: `plan.tp` */
+	const char *path; /* in the deployment: `plan.tp`, `plan.rule expert at moe` */
 	enum choice_kind kind;
 	struct span at;
-	const char **values; /* that the text lists, as texts of the language */
-	int n;               /* 0: it lists none */
-	bool computed;       /* `auto` is a part of an expression, or of a rule: no value can be set */
+	struct span text;    /* the value: `auto`, `auto in [4, 8]` */
+	const char **values; /* that the text lists, or that its type has, as texts of the language */
+	int n;               /* 0: there are none */
+	bool whole;          /* these are all that its type has: the text lists none */
+	bool computed;       /* `auto` is a part of an expression: no value can be set */
+};
+
+/* A part of a deployment as its text has it: `Megatron { pp = 2; at moe { expert -> ep } }`. */
+struct part_item {
+	const char *scope; /* "": none; "at moe", "phase decode { at moe", "pipeline" */
+	const char *path;  /* of `path = value`, with those around it: "pipeline.schedule"; NULL: another item */
+	const char *text;  /* in the scope */
+};
+struct part_text {
+	const char *name;            /* NULL: it has none */
+	VEC(struct part_item) items; /* without the rules that are left open */
 };
 
 struct deploy {
@@ -95,16 +122,17 @@ struct deploy {
 	struct span name_span;
 	struct program *program;
 	const char *model_name, *plan_name;
-	const char *plan_text; /* the plan's name as the deployment writes it: `mine.Sparse`; NULL: it writes none */
+	struct part_text plan_text, cluster_text;
 	struct machine machine;
 	VEC(struct mesh_axis) mesh; /* outermost first */
 	int64_t gpus;
-	bool known;             /* no `auto` in mesh or gpus */
+	bool known;             /* nothing is open. Where the whole plan or cluster is, `mesh` or `machine` is empty */
 	VEC(struct rule) rules; /* without inert ones; of equal keys only the last */
 	struct workload work;
 	int64_t microbatches;
 	struct span microbatches_span, microbatches_set; /* set: as of a mesh axis */
 	enum pipeline_order order;
+	bool zero_bubble;          /* asked for, and planned as PIPELINE_ONE_F_ONE_B, which takes no less time */
 	int64_t chunks;            /* of the model on a stage: more than 1 only in training */
 	struct span schedule_span; /* pipeline { schedule = interleaved } */
 	int64_t *stages;
@@ -165,10 +193,16 @@ struct sema_options {
 	const char *const *include;
 	int n_include; /* -I */
 	struct suggestion *set;
-	int n_set;                /* -D model.layers=4: refines the deployment, its value parsed as an expression */
-	bool references;          /* record references: sema_references */
-	struct overlays overlays; /* texts that replace those of files, also of the main file */
+	int n_set;                     /* -D model.layers=4: refines the deployment, its value parsed as an expression */
+	bool references;               /* record references: sema_references */
+	struct overlays overlays;      /* texts that replace those of files, also of the main file */
+	const struct library *library; /* NULL: each compilation reads the files of the library that it needs */
 };
+/* library.c: reads all files of the library, for compilations that follow. It lives as long as the arena, and longer
+ * than they do. */
+const struct library *library_read(struct arena *arena);
+
+/* With a library, names and sources are empty before. */
 struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sink, const struct sema_options *o);
 
 /* Loads `path`, or standard input if it is "-", and its imports, and checks every declaration. false: the file could
@@ -182,12 +216,27 @@ bool sema_guessed(const struct sema *s);
 struct deploy **sema_deploys(struct sema *s, int *n);
 /* What the loaded file plans together, in order. */
 struct joint **sema_joints(struct sema *s, int *n);
+/* A field of a part, or a rule of a plan, as an item there: `tp`, `rule expert at moe`. */
+struct part_item sema_part_item(struct arena *a, struct suggestion value);
+/* Items of a body as text; begins with an empty scope. Neighbours of one scope share it: "tp = 8; at moe { expert ->
+ * ep; expert_ffn -> none }". */
+struct part_items {
+	struct text text;
+	const char *scope;
+};
+void part_items_add(struct part_items *t, const struct part_item *item);
+void part_items_end(struct part_items *t); /* closes the scope of the last item */
 /* The value of a field as an item of a text of its own, to be given to sema_deploy_with any number of times. NULL after
  * a report. */
 const struct node *sema_item(struct sema *s, struct suggestion value);
 /* A deployment of the loaded file once more, with items on top of its text and of the -D. Modules are not loaded again.
  */
 struct deploy *sema_deploy_with(struct sema *s, const struct deploy *d, const struct node *const *items, int n);
+/* Deployments that are checked from now on, and what follows from them alone, are made in this arena. Returns the one
+ * before; the first is that of sema_new. */
+struct arena *sema_use(struct sema *s, struct arena *arena);
+/* Forgets what was made in an arena, before that is freed. */
+void sema_forget(struct sema *s, const struct arena *arena);
 /* The items of the loaded file, as written, and its number among the sources. */
 struct nodes sema_items(struct sema *s);
 uint32_t sema_source(struct sema *s);
@@ -224,6 +273,17 @@ struct reference {
 /* References of all loaded modules, each pair once, in the order of the uses; none without the option. Valid until more
  * is checked. */
 const struct reference *sema_references(struct sema *s, int *n);
+
+/* Functions that the language has without a declaration (functions.def): of numbers and lists, of tensors, of what
+ * goals ask for. Several of one name are several forms. */
+enum function_place { IN_NUMBERS = 1, IN_PROGRAMS = 2, IN_GOALS = 4 };
+struct function_form {
+	unsigned places;
+	const char *name, *params, *text; /* params: "x, over = axis" */
+};
+const struct function_form *sema_functions(int *n);
+/* Axis variables of the signature of an op or a builtin that its operands may leave open: the call names their axes. */
+struct idents sema_open_axes(struct arena *a, const struct node *signature);
 
 /* The library: std.<name of module i>; NULL past the end. Loading a module works like loading its file. */
 const char *sema_library(int i);

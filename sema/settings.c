@@ -1,5 +1,5 @@
 /* The settings of a deployment: the values of its fields, and where its rules place axes. */
-#include "internal.h"
+#include "deploy.h"
 #include <string.h>
 
 /* Records within records that are listed. Deeper ones are those that refer to each other. */
@@ -59,24 +59,8 @@ static void list_fields(struct listing *l, const char *prefix, const struct reco
 
 static void list_rule(struct listing *l, const struct deploy *d, const struct rule *r)
 {
-	static const char *const classes[] = {[CLASS_ACTIVATION] = "activation",
-	                                      [CLASS_WEIGHT] = "weights",
-	                                      [CLASS_GRADIENT] = "gradients",
-	                                      [CLASS_OPTIMIZER] = "optimizer",
-	                                      [CLASS_CACHE] = "cache"};
-	struct text path = {.arena = l->sema->arena}, target = {.arena = l->sema->arena};
-	text_add(&path, "rule ");
-	for (int i = 0; i < r->n_lhs; i++)
-		text_add(&path, "%s%s", i ? " * " : "", d->program->axes.at[r->lhs[i]].name);
-	if (r->region)
-		text_add(&path, " at %s", r->region);
-	if (r->phase != PHASE_ANY)
-		text_add(&path, " phase %s", phase_name(r->phase));
-	if (r->klass != CLASS_ANY)
-		text_add(&path, " store %s", classes[r->klass]);
-	for (int i = 0; i < r->n_target; i++)
-		text_add(&target, "%s%s", i ? " * " : "", d->mesh.at[r->target[i]].name);
-	add(l, path.at, r->n_target ? target.at : "none");
+	struct arena *a = l->sema->arena;
+	add(l, deploy_rule_path(a, d, r), deploy_rule_target(a, d, r));
 }
 
 const struct deploy_setting *sema_settings(const struct deploy *d, int *n)

@@ -1,4 +1,5 @@
 /* Types of fields (docs/language.md, Records): which values fit, and what is reported otherwise. */
+#include "foreign.h"
 #include "record.h"
 #include <string.h>
 
@@ -329,16 +330,77 @@ void offer_int(struct sema *s, struct diag *d, struct val v, struct span at)
 		offer_text(s, d, at, digits);
 }
 
+static bool expects(struct sema *s, const struct node *t, struct module *scope, struct val v)
+{
+	return fit(s, v, t, scope) == FITS;
+}
+
+/* Another value at `at`, a name of a library module. */
+static void offer_refined(struct sema *s, struct diag *d, struct span at, const char *module, const char *name,
+                          const char *text)
+{
+	struct edit edits[2] = {{at, text}};
+	int n = module_find(s, s->main, name) ? 1 : 2;
+	if (n == 2)
+		edits[1] = foreign_import(s, at.file, module, name);
+	diag_help(s->sink, d, "write `%s`", text);
+	diag_fix_edits(s->sink, d, edits, n);
+}
+
+/* A name as text, or the device in place of its cluster. */
+static void offer_record(struct sema *s, struct diag *d, struct val v, const struct node *t, struct span at)
+{
+	const char *type = type_name(t), *name = NULL;
+	bool model = type && is(type, "Decoder") && v.kind == V_STRING;
+	if (at.file != s->main->source)
+		return;
+	struct published_model known = {NULL, "", NULL};
+	if (model)
+		known = foreign_model(s, v.name);
+	if (known.name && known.stored)
+		diag_help(s->sink, d, "the library has it as `%s`, in bf16; the published weights are %s, which is not built",
+		          known.name, known.stored);
+	else if (known.name)
+		offer_refined(s, d, at, "std.models", known.name, foreign_refined(s, known));
+	else if (model)
+		diag_help(s->sink, d,
+		          "the library has no such model: `std.models` lists them, `deployc import DIR` writes one");
+	else if (type && is(type, "Cluster") && v.kind == V_RECORD && is(v.record->kind, "device") && v.record->name
+	         && (name = foreign_cluster(s, v.record->name)))
+		offer_refined(s, d, at, "std.clusters", name, name);
+	else if (v.kind == V_STRING && module_find(s, s->main, v.name))
+		offer_text(s, d, at, v.name);
+}
+
+/* [128, 4096] for a range, 512 tokens for a count. */
+static void offer_count(struct sema *s, struct diag *d, struct val v, struct span at)
+{
+	const char *text = foreign_source(s, at);
+	size_t digits = strspn(text, "0123456789_"), spaces = strspn(text + digits, " ");
+	bool count = is(text + digits + spaces, "tokens") || is(text + digits + spaces, "token")
+	             || is(text + digits + spaces, "sequences") || is(text + digits + spaces, "requests");
+	if (v.kind == V_QUANTITY && digits && count)
+		offer_text(s, d, at, arena_strndup(s->arena, text, digits));
+	if (v.kind == V_LIST && v.list.n == 2 && v.list.at[0].kind == V_INT && v.list.at[1].kind == V_INT && text[0] == '['
+	    && v.list.at[0].i <= v.list.at[1].i)
+		offer_text(s, d, at,
+		           arena_printf(s->arena, "%lld..%lld", (long long)v.list.at[0].i, (long long)v.list.at[1].i));
+}
+
 /* Offers the edit of a value written as another kind: "bf16" for bf16, 8.0 or "8" for 8. */
 static void offer_value(struct sema *s, struct diag *d, struct val v, const struct node *t, struct module *scope,
                         struct span at)
 {
-	if (fit(s, (struct val){.kind = V_INT, .i = 1}, t, scope) == FITS)
+	struct val range = {.kind = V_RANGE, .range = (struct val[]){val_int(1), val_int(2)}};
+	if (expects(s, t, scope, val_int(1)))
 		offer_int(s, d, v, at);
-	for (int i = 0; v.kind == V_STRING && i < DTYPE_COUNT; i++)
-		if (!strcmp(v.name, dtype_name((enum dtype)i))
-		    && fit(s, (struct val){.kind = V_DTYPE, .dtype = (enum dtype)i}, t, scope) == FITS)
-			offer_text(s, d, at, v.name);
+	if (expects(s, t, scope, val_int(1)) && (v.kind != V_LIST || expects(s, t, scope, range)))
+		offer_count(s, d, v, at);
+	const char *format = v.kind == V_STRING ? foreign_format(v.name) : NULL;
+	if (format && expects(s, t, scope, (struct val){.kind = V_DTYPE}))
+		offer_text(s, d, at, format);
+	if (type_is_schema(t))
+		offer_record(s, d, v, t, at);
 }
 
 bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what,

@@ -174,7 +174,6 @@ int walk_routing(struct walk *w, const struct value *v); /* the value for value.
 
 /* ---- walk_word.c: the words of a body (cast, sum, exp, size ...) ----------------------------- */
 /* Evaluates f(args) for a word of the language; false: there is no such word, or scalar evaluation has it. */
-bool walk_is_word(const char *f);
 bool walk_word(struct env *e, const char *f, const struct node *n, struct val *out);
 
 /* ---- walk_call.c, walk_builtin.c, walk_block.c: calls ---------------------------------------- */

@@ -295,7 +295,7 @@ struct val walk_call(struct env *e, const struct node *n, const struct node *lab
 		return f;
 	if (f.kind == V_DEF)
 		return call_def(e, f.def, n, label);
-	if (label && walk_is_word(n->call.f->ident.name)) {
+	if (label && function_is(IN_PROGRAMS, n->call.f->ident.name)) {
 		walk_report(e->walk, DIAG_E0004, label->label.name.span, "only the call of a block or an op opens a region");
 		return val_bad();
 	}

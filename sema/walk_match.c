@@ -63,6 +63,43 @@ struct idents op_axis_names(struct walk *w, const struct node *sig)
 	return out;
 }
 
+/* Does a pattern determine all of its variables, so that no call names them? With a rest, it is a set of named axes. */
+static bool is_in_order(const struct node *type)
+{
+	struct nodes items = items_of(type);
+	for (int i = 0; i < items.n; i++)
+		if (items.at[i]->kind == N_AX_REST)
+			return false;
+	return true;
+}
+
+static bool has_name(const struct idents *names, const char *name)
+{
+	for (int i = 0; i < names->n; i++)
+		if (names->at[i].name == name)
+			return true;
+	return false;
+}
+
+struct idents sema_open_axes(struct arena *a, const struct node *sig)
+{
+	struct walk w = {.arena = a};
+	struct idents all = op_axis_names(&w, sig), fixed = {arena_array(a, struct ident, all.n + 1), 0}, open = {0};
+	for (int i = 0; i < sig->named.params.n; i++) {
+		const struct node *type = sig->named.params.at[i]->field.type;
+		struct nodes items = items_of(type);
+		for (int k = 0; is_tensor_param(sig->named.params.at[i]) && k < n_over(type); k++)
+			add_name(&fixed, over_of(type, k), type->span);
+		for (int k = 0; is_in_order(type) && k < items.n; k++)
+			add_name(&fixed, axis_item_name(items.at[k]), items.at[k]->span);
+	}
+	open.at = arena_array(a, struct ident, all.n + 1);
+	for (int i = 0; i < all.n; i++)
+		if (!has_name(&fixed, all.at[i].name))
+			open.at[open.n++] = all.at[i];
+	return open;
+}
+
 static bool rest_known(struct call *c, const char *variable)
 {
 	for (int i = 0; i < c->rests.n; i++)

@@ -441,8 +441,10 @@ struct program *walk_model(struct sema *s, struct record *model, struct span use
 	for (int i = 0; i < s->walked.n; i++)
 		if (s->walked.at[i].model == model)
 			return s->walked.at[i].program;
+	struct arena *before = sema_use(s, model->arena);
 	struct program *p = walk_new(s, model);
-	vec_push(s->arena, &s->walked, ((struct walked){model, p}));
+	sema_use(s, before);
+	vec_push(s->root, &s->walked, ((struct walked){model, p}));
 	return p;
 }
 

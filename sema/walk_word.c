@@ -18,10 +18,6 @@ static const struct function {
 };
 enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
 
-static const char *const words[] = {"cast",  "iota", "constant", "index", "sum",   "mean", "max",   "min",
-                                    "clamp", "size", "alias",    "exp",   "log",   "sqrt", "rsqrt", "tanh",
-                                    "erf",   "sin",  "cos",      "abs",   "floor", "ceil"};
-
 static const struct function *function_named(const char *name)
 {
 	for (int i = 0; i < N_FUNCTIONS; i++)
@@ -331,17 +327,9 @@ static bool function_call(struct env *e, const struct function *f, const char *n
 	}
 }
 
-bool walk_is_word(const char *f)
-{
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (!strcmp(f, words[i]))
-			return true;
-	return false;
-}
-
 static void report_unknown_word(struct env *e, const char *f, struct span at)
 {
-	const char *near = nearest_name(f, words, sizeof words / sizeof *words);
+	const char *near = function_near(IN_PROGRAMS, f);
 	e->walk->failed = true;
 	if (!near || env_partial(e)) {
 		report_unknown_name(&e->scope, f, at);
@@ -357,7 +345,7 @@ bool walk_word(struct env *e, const char *f, const struct node *n, struct val *o
 	if (!strcmp(f, "product"))
 		return false;
 	*out = val_bad();
-	if (!walk_is_word(f)) {
+	if (!function_is(IN_PROGRAMS, f)) {
 		report_unknown_word(e, f, n->call.f->span);
 		return true;
 	}

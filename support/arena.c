@@ -61,14 +61,18 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
 
 char *arena_vprintf(struct arena *a, const char *fmt, va_list args)
 {
+	char usual[128]; /* formatted once; longer texts twice */
 	va_list again;
 	va_copy(again, args);
-	int n = vsnprintf(NULL, 0, fmt, again);
+	int n = vsnprintf(usual, sizeof usual, fmt, again);
 	va_end(again);
 	if (n < 0)
 		internal_error("cannot format \"%s\"", fmt);
 	char *s = arena_alloc(a, (size_t)n + 1);
-	vsnprintf(s, (size_t)n + 1, fmt, args);
+	if ((size_t)n < sizeof usual)
+		memcpy(s, usual, (size_t)n);
+	else
+		vsnprintf(s, (size_t)n + 1, fmt, args);
 	return s;
 }
 
@@ -88,6 +92,28 @@ void arena_free(struct arena *a)
 		heap_free(b);
 	}
 	a->head = NULL;
+}
+
+void arena_reset(struct arena *a)
+{
+	struct arena_block *largest = NULL;
+	if (a->heap && a->heap->apart) {
+		arena_free(a);
+		return;
+	}
+	for (struct arena_block *b = a->head, *next; b; b = next) {
+		next = b->next;
+		struct arena_block *other = !largest || b->bytes > largest->bytes ? largest : b;
+		largest = other == b ? largest : b;
+		if (other)
+			heap_free(other);
+	}
+	if (largest) {
+		memset(largest + 1, 0, largest->used);
+		largest->used = 0;
+		largest->next = NULL;
+	}
+	a->head = largest;
 }
 
 void vec_room(struct arena *a, void **at, int *cap, int n, size_t size)
@@ -110,21 +136,21 @@ void text_add(struct text *t, const char *fmt, ...)
 	va_start(args, fmt);
 	va_list again;
 	va_copy(again, args);
-	int more = vsnprintf(NULL, 0, fmt, again);
+	int room = t->cap - t->n, more = vsnprintf(room ? t->at + t->n : NULL, (size_t)room, fmt, again);
 	va_end(again);
 	if (more < 0)
 		internal_error("cannot format \"%s\"", fmt);
 	if (more > INT32_MAX / 2 - t->n)
 		out_of_memory((size_t)t->n + (size_t)more);
-	if (t->n + more >= t->cap) {
+	if (more >= room) {
 		int larger = 2 * (t->n + more) + 64;
 		char *copy = arena_alloc(t->arena, (size_t)larger);
 		if (t->n)
 			memcpy(copy, t->at, (size_t)t->n);
 		t->at = copy;
 		t->cap = larger;
+		vsnprintf(t->at + t->n, (size_t)more + 1, fmt, args);
 	}
-	vsnprintf(t->at + t->n, (size_t)more + 1, fmt, args);
 	t->n += more;
 	va_end(args);
 }

@@ -46,8 +46,10 @@ struct diag *diag_report(struct sink *s, enum diag_code code, struct span at, co
 	va_end(args);
 	const char *id = identity(s, code, at, message);
 	int first = index_find(&s->reported, id);
-	if (first >= 0)
+	if (first >= 0) {
+		s->repeated = first < s->repeated ? first : s->repeated;
 		return s->diags.at[first];
+	}
 	struct diag *d = arena_new(s->arena, struct diag);
 	d->code = code;
 	d->at = at;
@@ -56,6 +58,13 @@ struct diag *diag_report(struct sink *s, enum diag_code code, struct span at, co
 	index_add(s->arena, &s->reported, id);
 	*(diag_is_error(code) ? &s->errors : &s->warnings) += 1;
 	return d;
+}
+
+void diag_forget(struct sink *s, uint32_t file)
+{
+	for (; s->diags.n && s->diags.at[s->diags.n - 1]->at.file == file; s->diags.n--)
+		*(diag_is_error(s->diags.at[s->diags.n - 1]->code) ? &s->errors : &s->warnings) -= 1;
+	index_cut(&s->reported, s->diags.n);
 }
 
 /* The text of one `fmt, ...` call. */
@@ -108,6 +117,31 @@ void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replac
 {
 	d->fix_at = at;
 	d->fix = arena_strndup(s->arena, replacement, strlen(replacement));
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct edit *x = a, *y = b;
+	if (x->at.lo != y->at.lo)
+		return x->at.lo < y->at.lo ? -1 : 1;
+	return (x->at.hi > y->at.hi) - (x->at.hi < y->at.hi);
+}
+
+void diag_fix_edits(struct sink *s, struct diag *d, const struct edit *edits, int n)
+{
+	struct edit *sorted = arena_array(s->arena, struct edit, n);
+	memcpy(sorted, edits, sizeof *sorted * (size_t)n);
+	qsort(sorted, (size_t)n, sizeof *sorted, by_offset);
+	const char *text = s->sources->files.at[sorted[0].at.file].text;
+	struct text all = {.arena = s->arena};
+	uint32_t end = sorted[0].at.lo;
+	for (int i = 0; i < n; i++) {
+		if (sorted[i].at.lo < end)
+			internal_error("edits overlap at byte %u", sorted[i].at.lo);
+		text_add(&all, "%.*s%s", (int)(sorted[i].at.lo - end), text + end, sorted[i].text);
+		end = sorted[i].at.hi;
+	}
+	diag_fix(s, d, (struct span){sorted[0].at.file, sorted[0].at.lo, end}, all.at);
 }
 
 bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *near)

@@ -62,7 +62,9 @@ struct sink {
 	struct index reported; /* code, place and message of each of `diags` */
 	VEC(struct allow) allows;
 	int64_t compared;     /* see diag_affords */
+	int repeated;         /* the least number of a report that was made again, if it is below what a caller set here */
 	int errors, warnings; /* allowed warnings are not counted */
+	bool first_only;      /* nobody asks for more than one error: a pass may stop at it */
 	/* Checks the whole deployment again with the suggested values: see diag_check. NULL: nothing is suggested. */
 	int (*check)(void *context, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n);
 	void *context;
@@ -78,8 +80,16 @@ void diag_note(struct sink *s, struct diag *d, const char *fmt, ...) __attribute
 void diag_table(struct sink *s, struct diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_help(struct sink *s, struct diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replacement);
+/* Several edits of one file as one: the text from the first to the last of them. They do not overlap; any order. */
+struct edit {
+	struct span at;
+	const char *text;
+};
+void diag_fix_edits(struct sink *s, struct diag *d, const struct edit *edits, int n);
 /* "did you mean `near`?" with the edit. false, and no help: near is NULL. */
 bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *near);
+/* Forgets the last reports, as far as they are about this file. */
+void diag_forget(struct sink *s, uint32_t file);
 /* Does a suggestion repair the mistake without causing an error? Returns the weight of the warnings that it causes;
  * -1: no; -2: not checked, because the budget for checks is spent. Every value in a help text about a deployment is
  * checked here first. */
@@ -115,4 +125,7 @@ void sarif_end(FILE *out);
 void explain_code(enum diag_code c, FILE *out);
 void explain_index(FILE *out);
 void explain_markdown(FILE *out); /* docs/errors.md */
+/* changes.c. docs/changelog.md, for this version of deployc and of the language. */
+void explain_changes(FILE *out, const char *version, int language);
+const char *diag_retired(const char *name); /* why; NULL: the code is in use, or there never was one */
 #endif

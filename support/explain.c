@@ -8,9 +8,12 @@ enum { WIDTH = 100 };
 static const struct {
 	const char *prefix, *title;
 } chapters[] = {
-	{"00", "Text and syntax"}, {"01", "Modules and names"},         {"02", "Records"},  {"03", "Units"},
-	{"04", "Tensor programs"}, {"05", "Meshes, rules and layouts"}, {"06", "Clusters"}, {"07", "Memory and lengths"},
+	{"00", "Text and syntax"}, {"01", "Modules and names"},
+	{"02", "Records"},         {"03", "Units"},
+	{"04", "Tensor programs"}, {"05", "Meshes, rules and layouts"},
+	{"06", "Clusters"},        {"07", "Memory and lengths"},
 	{"08", "Requirements"},    {"09", "Limits of this version"},
+	{"10", "Other programs"},
 };
 
 static const char *severity(enum diag_code c) { return diag_is_error(c) ? "error" : "warning"; }

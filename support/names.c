@@ -38,6 +38,9 @@ static void grow(struct names *t)
 
 const char *names_intern(struct names *t, const char *s, size_t n)
 {
+	const char *known = t->base && t->base->cap ? *slot_of(t->base->slot, t->base->cap, s, n) : NULL;
+	if (known)
+		return known;
 	if (2 * t->used >= t->cap)
 		grow(t);
 	const char **slot = slot_of(t->slot, t->cap, s, n);

@@ -7,6 +7,7 @@ struct names {
 	struct arena *arena;
 	const char **slot;
 	int used, cap;
+	const struct names *base; /* names that are interned already, in a table that stays as it is; NULL: none */
 };
 
 const char *names_intern(struct names *t, const char *s, size_t n);

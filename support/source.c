@@ -49,6 +49,11 @@ uint32_t sources_add(struct sources *s, const char *path, const char *label, con
 	};
 	find_lines(s->arena, &f);
 	count_characters(s->arena, &f);
+	if (s->first_is_free) {
+		s->first_is_free = false;
+		s->files.at[0] = f;
+		return 0;
+	}
 	vec_push(s->arena, &s->files, f);
 	return (uint32_t)(s->files.n - 1);
 }

@@ -57,6 +57,7 @@ bool overlay_read(struct arena *a, const struct overlays *o, const char *key, co
 struct sources {
 	struct arena *arena;
 	VEC(struct source) files;
+	bool first_is_free; /* the next file that is added takes number 0, which stands for an empty text until then */
 };
 
 /* Adds a file; its text is copied into the arena. Returns its index. */

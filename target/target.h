@@ -28,6 +28,7 @@ struct target {
 	bool keys_by_position;   /* the cache's keys are stored by position: struct kernel_append */
 	int64_t workers;         /* of a launch: `check` counts the workspaces of so many. A launcher may run with others */
 	int64_t worker_elements; /* a launch that passes over at most so many has one worker: others would come too late */
+	unsigned unfused;        /* fusions that are switched off: a set of enum fusion (dag/dag.h) */
 	int64_t gap; /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */
 };
 
