@@ -1,52 +1,12 @@
 /* What may be written at the cursor. */
-#include "complete.h"
 #include <ctype.h>
 #include <string.h>
 #include "../planner/metrics_text.h"
 #include "../planner/plan.h"
 #include "../doc/doc.h"
+#include "../parser/language.h"
 #include "../sema/record.h"
-#include "find.h"
-#include "server.h"
-
-/* CompletionItemKind */
-enum item_kind {
-	ITEM_FUNCTION = 3,
-	ITEM_FIELD = 5,
-	ITEM_VARIABLE = 6,
-	ITEM_MODULE = 9,
-	ITEM_UNIT = 11,
-	ITEM_VALUE = 12,
-	ITEM_ENUM = 13,
-	ITEM_KEYWORD = 14,
-	ITEM_SNIPPET = 15,
-	ITEM_SYMBOL = 20,
-	ITEM_RECORD = 22
-};
-/* The order in which candidates are shown. */
-enum rank { RANK_NEEDED, RANK_LIKELY, RANK_USUAL, RANK_OTHER, RANK_IMPORT };
-
-struct completing {
-	struct server *server;
-	struct document *document;
-	struct analysis *analysis; /* of the text with a name at the cursor */
-	struct spot spot;
-	uint32_t word, offset;  /* the word in front of the cursor: bytes [word, offset) of the document */
-	struct sources sources; /* the document as it is */
-	json_t *items;
-	struct index labels; /* those that are in `items` */
-};
-
-/* A candidate. NULL, 0: it has none. */
-struct candidate {
-	const char *label;
-	enum item_kind kind;
-	enum rank rank;
-	const char *detail, *comment;
-	const char *insert;  /* what is written instead of the label */
-	const char *snippet; /* the same with places to fill in, for clients that know them */
-	json_t *edits;       /* of other places */
-};
+#include "completing.h"
 
 /* ---- candidates ------------------------------------------------------------------------------ */
 
@@ -59,7 +19,7 @@ static void set_text(json_t *item, const struct completing *c, const struct cand
 		json_set(item, "insertText", json_text(snippet ? x->snippet : x->insert));
 }
 
-static void offer(struct completing *c, struct candidate x)
+void offer(struct completing *c, struct candidate x)
 {
 	struct arena *a = c->server->arena;
 	if (index_find(&c->labels, x.label) >= 0) {
@@ -81,84 +41,21 @@ static void offer(struct completing *c, struct candidate x)
 	json_array_append_new(c->items, item);
 }
 
-static const char *code_of(const struct completing *c, struct span at)
+const char *completing_code(const struct completing *c, struct span at)
 {
 	return arena_printf(c->server->arena, "%.*s", (int)(at.hi - at.lo),
 	                    c->analysis->sources.files.at[at.file].text + at.lo);
 }
 
-static const char *comment_of(const struct completing *c, struct span at)
+const char *completing_comment(const struct completing *c, struct span at)
 {
 	return doc_comment(c->server->arena, &c->analysis->sources.files.at[at.file], at.lo, at.hi);
 }
 
-static void offer_words(struct completing *c, const char *const *words, enum item_kind kind, enum rank rank)
+void offer_words(struct completing *c, const char *const *words, enum item_kind kind, enum rank rank)
 {
 	for (; *words; words++)
 		offer(c, (struct candidate){.label = *words, .kind = kind, .rank = rank});
-}
-
-/* ---- modules and names ----------------------------------------------------------------------- */
-
-static void offer_modules(struct completing *c)
-{
-	const struct exports *all = library_exports();
-	for (int i = 0; i < all->n; i++) {
-		const char *module = all->at[i].module, *dot = strchr(module, '.') + 1;
-		bool after_std = c->word > 4 && !strncmp(c->document->text + c->word - 4, "std.", 4);
-		if (!i || strcmp(all->at[i - 1].module, module) != 0)
-			offer(c,
-			      (struct candidate){.label = after_std ? dot : module,
-			                         .kind = ITEM_MODULE,
-			                         .snippet = arena_printf(c->server->arena, "%s { $0 }", after_std ? dot : module)});
-	}
-}
-
-static bool names_already(const struct node *use, const char *name)
-{
-	for (int i = 0; i < use->use.names.n; i++)
-		if (!strcmp(use->use.names.at[i].name, name))
-			return true;
-	return false;
-}
-
-static void offer_exports_of(struct completing *c, const struct node *use)
-{
-	const struct exports *all = library_exports();
-	const char *module = code_of(c, use->use.path.span);
-	for (int i = 0; i < all->n; i++)
-		if (!strcmp(all->at[i].module, module) && !names_already(use, all->at[i].name))
-			offer(c, (struct candidate){.label = all->at[i].name,
-			                            .kind = ITEM_RECORD,
-			                            .detail = all->at[i].kind,
-			                            .comment = all->at[i].comment});
-}
-
-/* The edit that imports a name: into the file's list of the module, else a new line before the first `use`. */
-static json_t *import_edit(const struct completing *c, const char *module, const char *name)
-{
-	const struct document *d = c->document;
-	struct arena *a = c->server->arena;
-	const char *list = arena_printf(a, "use %s {", module), *first = NULL, *found = NULL;
-	for (const char *line = d->text; line && !found; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-		first = first || strncmp(line, "use ", 4) != 0 ? first : line;
-		found = strncmp(line, list, strlen(list)) != 0 ? NULL : line + strlen(list);
-	}
-	const char *at = found ? found : first ? first : d->text;
-	const char *text = found ? arena_printf(a, " %s,", name) : arena_printf(a, "use %s { %s }\n", module, name);
-	struct span place = {0, (uint32_t)(at - d->text), (uint32_t)(at - d->text)};
-	json_t *edit = json_object();
-	json_set(edit, "range", range_json(&c->sources, place, c->server->utf8));
-	json_set(edit, "newText", json_text(text));
-	json_t *edits = json_array();
-	json_array_append_new(edits, edit);
-	return edits;
-}
-
-static bool is_known(const struct completing *c, const char *name)
-{
-	const struct module *m = c->analysis->sema->main;
-	return index_find(&m->name_index, name) >= 0;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -185,7 +82,7 @@ static void offer_records(struct completing *c, const char *schema)
 			                            .rank = RANK_LIKELY,
 			                            .detail = d->kind,
 			                            .snippet = arena_printf(a, "%s { $0 }", s->main->names.at[i].name),
-			                            .comment = comment_of(c, d->node->span)});
+			                            .comment = completing_comment(c, d->node->span)});
 	}
 	const struct exports *all = library_exports();
 	for (int i = 0; i < all->n; i++) {
@@ -213,7 +110,8 @@ static void offer_type(struct completing *c, const struct node *t)
 			if (!strcmp(name, "any") && t->type.args.at[i]->kind == N_TYPE)
 				offer_type(c, t->type.args.at[i]);
 			else
-				offer(c, (struct candidate){.label = code_of(c, t->type.args.at[i]->span), .kind = ITEM_SYMBOL});
+				offer(c,
+				      (struct candidate){.label = completing_code(c, t->type.args.at[i]->span), .kind = ITEM_SYMBOL});
 	else if (!strcmp(name, "Bool"))
 		offer_words(c, bools, ITEM_VALUE, RANK_LIKELY);
 	else if (!strcmp(name, "DType"))
@@ -223,16 +121,24 @@ static void offer_type(struct completing *c, const struct node *t)
 		offer_records(c, name);
 }
 
-/* The deployment around the cursor, as it was planned before the word was begun; NULL: none. */
+/* The deployment around the cursor, else the first one. NULL: there is none. */
+static const struct deploy *deploy_in(const struct completing *c, const struct analysis *a)
+{
+	int n = 0;
+	struct deploy **all = analysis_is_read(a) ? sema_deploys(a->sema, &n) : NULL;
+	const struct node *outer = c->spot.outer;
+	for (int i = 0; i < n; i++)
+		if (outer && outer->kind == N_NAMED && outer->named.name.n
+		    && !strcmp(all[i]->name, outer->named.name.at[0].name))
+			return all[i];
+	return n ? all[0] : NULL;
+}
+
+/* That of the text with a name at the cursor; if it has no program, that of the text as it was checked last. */
 static const struct deploy *deploy_around(const struct completing *c)
 {
-	const struct analysis *a = c->document->analysis;
-	const struct node *outer = c->spot.outer;
-	for (int i = 0; a && i < a->n; i++)
-		if (outer && outer->kind == N_NAMED && outer->named.name.n
-		    && !strcmp(a->planned[i].deploy->name, outer->named.name.at[0].name))
-			return a->planned[i].deploy;
-	return a && a->n == 1 ? a->planned[0].deploy : NULL;
+	const struct deploy *now = deploy_in(c, c->analysis), *before = deploy_in(c, c->document->analysis);
+	return before && before->program && !(now && now->program) ? before : now;
 }
 
 /* Ways that a mesh axis may have: they divide the devices, and what the rules place on it. NULL: not so many. Else what
@@ -273,19 +179,6 @@ static void offer_ways(struct completing *c, const char *mesh)
 	}
 }
 
-static void offer_names(struct completing *c)
-{
-	const struct module *m = c->analysis->sema->main;
-	for (const struct record *r = c->spot.record; r; r = r->outer)
-		for (int i = 0; i < r->fields.n; i++)
-			if (r->fields.at[i] != c->spot.field)
-				offer(c, (struct candidate){.label = r->fields.at[i]->name, .kind = ITEM_FIELD, .rank = RANK_USUAL});
-	for (int i = 0; i < m->names.n; i++)
-		offer(c, (struct candidate){.label = m->names.at[i].name,
-		                            .kind = m->names.at[i].module ? ITEM_MODULE : ITEM_RECORD,
-		                            .rank = RANK_OTHER});
-}
-
 static void offer_value(struct completing *c)
 {
 	static const char *const words[] = {"auto", "none", "true", "false", "if", NULL};
@@ -314,6 +207,23 @@ static bool follows_number(const struct completing *c)
 	return end > at && starts && end < c->word;
 }
 
+static bool is_figure_byte(char c) { return isalnum((unsigned char)c) || c == '_' || c == '.'; }
+
+/* The dimensions of what a goal is about: those of the figure that its text names last before the word. */
+static bool goal_dims(const struct completing *c, struct dims *out)
+{
+	const char *text = c->document->text, *type = NULL;
+	uint32_t at = c->word;
+	while (at && !type && !strchr("\n;{}", text[at - 1])) {
+		uint32_t end = at;
+		while (at && is_figure_byte(text[at - 1]))
+			at--;
+		type = planner_goal_type(arena_strndup(c->server->arena, text + at, end - at));
+		at -= at == end;
+	}
+	return type && dims_named(type, out);
+}
+
 static void offer_units(struct completing *c)
 {
 	static const char *const units[] = {
@@ -326,10 +236,11 @@ static void offer_units(struct completing *c)
 	struct dims wanted, dims;
 	const struct node *t = c->spot.type;
 	bool typed = t && t->type.has_path && dims_named(t->type.path.at[t->type.path.n - 1].name, &wanted);
+	bool known = typed || goal_dims(c, &wanted);
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		dims = (struct dims){{0}};
 		quantity_value(arena_printf(c->server->arena, "1 %s", units[i]), &dims);
-		bool fits = typed && dims_equal(dims, wanted);
+		bool fits = known && dims_equal(dims, wanted);
 		if (!typed || fits)
 			offer(c, (struct candidate){.label = units[i], .kind = ITEM_UNIT, .rank = fits ? RANK_NEEDED : RANK_USUAL});
 	}
@@ -338,9 +249,9 @@ static void offer_units(struct completing *c)
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
 		dims = (struct dims){{0}};
 		quantity_value(arena_printf(c->server->arena, "1 %s", rates[i]), &dims);
-		if (!typed || dims_equal(dims, wanted))
-			offer(c,
-			      (struct candidate){.label = rates[i], .kind = ITEM_UNIT, .rank = typed ? RANK_NEEDED : RANK_USUAL});
+		bool fits = known && dims_equal(dims, wanted);
+		if (!typed || fits)
+			offer(c, (struct candidate){.label = rates[i], .kind = ITEM_UNIT, .rank = fits ? RANK_NEEDED : RANK_USUAL});
 	}
 }
 
@@ -360,17 +271,17 @@ static void offer_field(struct completing *c, const struct field *f)
 {
 	struct arena *a = c->server->arena;
 	bool open = !f->sets.n && !f->init, record = f->type && type_is_schema(f->type) && f->init;
-	const char *type = f->type ? code_of(c, f->type->span) : f->sort == FIELD_MESH ? "mesh axis" : "";
-	const char *value = f->init && f->init->kind != N_ERROR ? code_of(c, f->init->span) : NULL;
+	const char *type = f->type ? completing_code(c, f->type->span) : f->sort == FIELD_MESH ? "mesh axis" : "";
+	const char *value = f->init && f->init->kind != N_ERROR ? completing_code(c, f->init->span) : NULL;
 	offer(c, (struct candidate){
 				 .label = f->name,
 				 .kind = ITEM_FIELD,
 				 .rank = open ? RANK_NEEDED : RANK_LIKELY,
 				 .detail = value ? arena_printf(a, "%s = %s", type, value) : type,
-				 .comment = comment_of(c, (struct span){f->span.file, f->span.lo,
-	                                                    f->init   ? f->init->span.hi
-	                                                    : f->type ? f->type->span.hi
-	                                                              : f->span.hi}),
+				 .comment = completing_comment(c, (struct span){f->span.file, f->span.lo,
+	                                                            f->init   ? f->init->span.hi
+	                                                            : f->type ? f->type->span.hi
+	                                                                      : f->span.hi}),
 				 .insert = arena_printf(a, record ? "%s { }" : "%s = ", f->name),
 				 .snippet = arena_printf(a, record ? "%s { $0 }" : "%s = $0", f->name),
 			 });
@@ -412,6 +323,14 @@ static void offer_meshes(struct completing *c)
 	offer_words(c, words, ITEM_KEYWORD, RANK_USUAL);
 }
 
+/* Levels of the cluster: for `within` and `across`. */
+static void offer_levels(struct completing *c)
+{
+	const struct deploy *d = deploy_around(c);
+	for (int i = 0; d && i < d->machine.levels.n; i++)
+		offer(c, (struct candidate){.label = d->machine.levels.at[i].name, .kind = ITEM_ENUM});
+}
+
 static void offer_regions(struct completing *c)
 {
 	const struct deploy *d = deploy_around(c);
@@ -426,6 +345,54 @@ static const char deployment[] =
 	"${4:1} }\n  plan     = ${5:Megatron} { tp = ${6:8} }\n  workload = Inference { batch = "
 	"${7:32}; seq = ${8:128..4096}; output = ${9:256} }\n  $0\n}";
 
+/* The snippet of a whole deployment imports what it names: in the file's own lists, and in lines before its first
+ * `use`. Without one, these lines are a part of the snippet. */
+static void offer_deployment(struct completing *c)
+{
+	static const char *const imports[][2] = {{"std.models", "Mixtral_8x7B"},
+	                                         {"std.clusters", "DGX_H100"},
+	                                         {"std.plans", "Megatron"},
+	                                         {"std.workload", "Inference"}};
+	struct arena *a = c->server->arena;
+	struct text lines = {.arena = a};
+	json_t *edits = json_array();
+	const char *first = NULL;
+	text_add(&lines, "%s", "");
+	for (size_t i = 0; i < sizeof imports / sizeof *imports; i++) {
+		const char *module = imports[i][0], *name = imports[i][1], *list = import_list(c, module, &first);
+		if (!is_known(c, name) && list)
+			json_array_append_new(edits, insert_edit(c, list, arena_printf(a, " %s,", name)));
+		else if (!is_known(c, name))
+			text_add(&lines, "use %s { %s }\n", module, name);
+	}
+	if (first && lines.n)
+		json_array_append_new(edits, insert_edit(c, first, lines.at));
+	const char *text = first || !lines.n ? deployment : arena_printf(a, "%s\n%s", lines.at, deployment);
+	offer(c, (struct candidate){.label = "deploy (whole)",
+	                            .kind = ITEM_SNIPPET,
+	                            .insert = "deploy ",
+	                            .snippet = text,
+	                            .detail = "a deployment: model, cluster, plan, workload",
+	                            .edits = c->server->snippets && json_array_size(edits) ? json_incref(edits) : NULL});
+	json_decref(edits);
+}
+
+/* `language = N`, where it can be the first item: in the first line that has text, but for comments. */
+static void offer_language(struct completing *c)
+{
+	const char *text = c->document->text;
+	for (uint32_t at = 0; at < c->word; at++) {
+		if (text[at] == '/' && text[at + 1] == '/')
+			at += (uint32_t)strcspn(text + at, "\n");
+		if (at < c->word && !strchr(" \t\r\n", text[at]))
+			return;
+	}
+	offer(c, (struct candidate){.label = "language",
+	                            .kind = ITEM_KEYWORD,
+	                            .insert = arena_printf(c->server->arena, "language = %d", LANGUAGE_VERSION),
+	                            .detail = "version of the language that the file is written in"});
+}
+
 static void offer_items(struct completing *c)
 {
 	static const char *const top[] = {"use", "model", "plan", "deploy", "cluster", "schema", "op", "block", NULL};
@@ -438,11 +405,8 @@ static void offer_items(struct completing *c)
 		offer_axes(c, RANK_NEEDED);
 	} else if (!c->spot.outer || !c->spot.item || (c->spot.item == c->spot.outer && !r)) {
 		offer_words(c, top, ITEM_KEYWORD, RANK_USUAL);
-		offer(c, (struct candidate){.label = "deploy (whole)",
-		                            .kind = ITEM_SNIPPET,
-		                            .insert = "deploy ",
-		                            .snippet = deployment,
-		                            .detail = "a deployment: model, cluster, plan, workload"});
+		offer_language(c);
+		offer_deployment(c);
 	} else if (r) {
 		offer_fields(c);
 		if (!strcmp(r->kind, "plan") || !strcmp(r->kind, "deploy"))
@@ -460,14 +424,15 @@ static void offer_items(struct completing *c)
 
 static void offer_claims(struct completing *c)
 {
-	const struct analysis *a = c->document->analysis;
+	struct analysis *a = c->document->analysis;
 	const struct deploy *d = deploy_around(c);
 	struct total totals[PLANNER_TOTALS];
 	for (int i = 0; i < METRICS; i++)
 		offer(c, (struct candidate){.label = metric_name((enum metric)i), .kind = ITEM_FUNCTION, .detail = "metric"});
 	for (int i = 0; a && i < a->n; i++) {
-		const struct planned *p = &a->planned[i];
-		int n = p->deploy == d && d->program && p->schedule ? planner_totals(d, p->schedule, totals) : 0;
+		bool around = d && !strcmp(a->deployments[i].planned.deploy->name, d->name) && d->program;
+		const struct planned *p = around ? analysis_planned(a, i) : NULL;
+		int n = p && p->schedule ? planner_totals(d, p->schedule, totals) : 0;
 		for (int k = 0; k < n; k++)
 			offer(c, (struct candidate){.label = totals[k].name, .kind = ITEM_FUNCTION, .detail = "total"});
 	}
@@ -489,8 +454,9 @@ static bool offer_members(struct completing *c)
 		base = base.list.at[0];
 	for (int i = 0; base.kind == V_RECORD && i < base.record->fields.n; i++) {
 		const struct field *f = base.record->fields.at[i];
-		offer(c, (struct candidate){
-					 .label = f->name, .kind = ITEM_FIELD, .detail = f->type ? code_of(c, f->type->span) : NULL});
+		offer(c, (struct candidate){.label = f->name,
+		                            .kind = ITEM_FIELD,
+		                            .detail = f->type ? completing_code(c, f->type->span) : NULL});
 	}
 	for (int i = 0; base.kind == V_MODULE && i < base.module->own.n; i++)
 		offer(c, (struct candidate){.label = base.module->own.at[i]->name,
@@ -538,6 +504,7 @@ static void offer_all(struct completing *c)
 		case SPOT_CLAIM:   offer_claims(c); break;
 		case SPOT_RULE:    offer_axes(c, RANK_NEEDED); break;
 		case SPOT_TARGET:  offer_meshes(c); break;
+		case SPOT_LEVEL:   offer_levels(c); break;
 		case SPOT_ITEM:    offer_items(c); break;
 		case SPOT_TYPE:
 		case SPOT_PROGRAM: offer_names(c); break;

@@ -139,24 +139,43 @@ static void publish(struct server *s, const struct document *d, json_t *diagnost
 	server_notify(s, "textDocument/publishDiagnostics", params);
 }
 
+/* Lenses have verdicts once goals are judged. */
+static void refresh_lenses(struct server *s)
+{
+	if (s->refreshes_lenses)
+		wire_send(&s->wire, json_pack("{s:s, s:s, s:s, s:n}", "jsonrpc", "2.0", "id", "deployc/lenses", "method",
+		                              "workspace/codeLens/refresh", "params"));
+}
+
 void diagnostics_push(struct server *s, struct document *d)
 {
 	bool judges = !d->stale && !d->unsent;
 	if (judges) { /* marked first: if this is given up, it is not tried again */
 		d->untimed = false;
-		int before = d->analysis->sink.diags.n;
-		analysis_judge(d->analysis);
-		if (d->analysis->sink.diags.n == before && !d->analysis->status)
+		d->untimed = server_judge(s, d);
+		if (!d->untimed)
+			refresh_lenses(s);
+		if (d->untimed || (d->analysis->sink.diags.n == d->sent && !d->analysis->tries && !d->analysis->status))
 			return;
 	}
 	d->unsent = true;
 	json_t *all = diagnostics_json(s, d);
 	d->unsent = false;
 	d->untimed = !judges && d->analysis && !d->analysis->status;
+	d->sent = d->analysis ? d->analysis->sink.diags.n : 0;
 	publish(s, d, all);
 }
 
 void diagnostics_clear(struct server *s, const struct document *d) { publish(s, d, json_array()); }
+
+json_t *diagnostics_all(struct server *s, struct document *d)
+{
+	bool more = server_analysis(s, d) && d->untimed && !d->analysis->status;
+	while (more)
+		more = server_judge(s, d);
+	d->untimed = false;
+	return diagnostics_json(s, d);
+}
 
 json_t *diagnostics_pull(struct server *s, const json_t *params)
 {
@@ -164,12 +183,8 @@ json_t *diagnostics_pull(struct server *s, const json_t *params)
 	if (!d)
 		return NULL;
 	json_t *report = json_object();
-	struct analysis *a = server_analysis(s, d);
-	if (a && d->untimed && !a->status)
-		analysis_judge(a);
-	d->untimed = false;
 	json_set(report, "kind", json_string("full"));
-	json_set(report, "items", diagnostics_json(s, d));
+	json_set(report, "items", diagnostics_all(s, d));
 	return report;
 }
 
@@ -179,24 +194,43 @@ struct acting {
 	struct server *server;
 	struct document *document;
 	const struct analysis *analysis;
-	struct span at; /* where actions are asked for */
+	struct span at;       /* where actions are asked for */
+	const json_t *only;   /* kinds that are wanted; NULL: all */
+	bool all[DIAG_COUNT]; /* codes of which all fixes were offered */
 	json_t *actions;
 };
 
 static bool touches(struct span a, struct span b) { return a.lo <= b.hi && b.lo <= a.hi; }
 
+/* Is it of a wanted kind, or below one: `quickfix.a` is below `quickfix`? */
+static bool is_wanted(const json_t *only, const char *kind)
+{
+	size_t i, n;
+	json_t *wanted;
+	json_array_foreach (only, i, wanted) {
+		const char *name = json_is_string(wanted) ? json_string_value(wanted) : "";
+		n = strlen(name);
+		if (!strncmp(name, kind, n) && (!kind[n] || kind[n] == '.' || !n))
+			return true;
+	}
+	return !json_is_array(only);
+}
+
 static void add_action(struct acting *t, const char *kind, const char *title, json_t *diagnostics, json_t *edits,
                        bool preferred)
 {
-	json_t *action = json_object();
+	json_t *action = json_object(), *edit = workspace_edit_json(t->document->uri, edits);
 	json_set(action, "title", json_text(title));
 	json_set(action, "kind", json_string(kind));
 	if (diagnostics)
 		json_set(action, "diagnostics", diagnostics);
 	if (preferred)
 		json_set(action, "isPreferred", json_true());
-	json_set(action, "edit", workspace_edit_json(t->document->uri, edits));
-	json_array_append_new(t->actions, action);
+	json_set(action, "edit", edit);
+	if (is_wanted(t->only, kind))
+		json_array_append_new(t->actions, action);
+	else
+		json_decref(action);
 }
 
 static json_t *one(json_t *value)
@@ -232,8 +266,10 @@ static void offer_fix(struct acting *t, const struct diag *d)
 	const char *title = d->help ? d->help : *d->fix ? arena_printf(a, "replace by `%s`", d->fix) : "delete this";
 	add_action(t, "quickfix", title, one(diagnostic_json(t->server, t->analysis, d)),
 	           one(text_edit_json(t->server, t->analysis, d->fix_at, d->fix)), true);
+	bool again = t->all[d->code];
+	t->all[d->code] = true;
 	json_t *all = fixes_of(t, d->code, &n);
-	if (n > 1)
+	if (n > 1 && !again)
 		add_action(t, "source.fixAll", arena_printf(a, "fix all %d of %s", n, diag_code_name(d->code)), NULL, all,
 		           false);
 	else
@@ -262,6 +298,7 @@ json_t *actions_of(struct server *s, const json_t *params)
 		return NULL;
 	t.analysis = server_analysis(s, t.document);
 	t.actions = json_array();
+	t.only = json_object_get(json_object_get(params, "context"), "only");
 	if (!t.analysis || !server_range(s, json_object_get(params, "range"), t.document, &t.at))
 		return t.actions;
 	struct diag *const *sorted = diag_sorted(&t.analysis->sink);
@@ -274,5 +311,7 @@ json_t *actions_of(struct server *s, const json_t *params)
 		if (!diag_is_error(d->code) && is_main(t.analysis, d->at))
 			offer_allow(&t, d);
 	}
+	if (is_wanted(t.only, "refactor.rewrite"))
+		spell_actions(s, t.document, t.analysis, t.at.lo, t.actions);
 	return t.actions;
 }

@@ -16,6 +16,7 @@ struct document {
 	bool stale;                /* the text, or one that it uses, changed since the analysis */
 	bool unsent;               /* the diagnostics of the analysis were not sent yet */
 	bool untimed;              /* its goals are not judged yet */
+	int sent;                  /* reports that were sent of it */
 	struct document *next;
 };
 

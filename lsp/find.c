@@ -5,21 +5,19 @@
 
 /* ---- the tree below a node ------------------------------------------------------------------- */
 
-typedef void visit(void *context, const struct node *child);
-
-static void each_of(struct nodes list, visit *each, void *context)
+static void each_of(struct nodes list, node_visit *each, void *context)
 {
 	for (int i = 0; i < list.n; i++)
 		each(context, list.at[i]);
 }
 
-static void each_if(const struct node *x, visit *each, void *context)
+static void each_if(const struct node *x, node_visit *each, void *context)
 {
 	if (x)
 		each(context, x);
 }
 
-static void each_of_named(const struct node *x, visit *each, void *context)
+static void each_of_named(const struct node *x, node_visit *each, void *context)
 {
 	each_of(x->named.params, each, context);
 	each_if(x->named.type, each, context);
@@ -29,7 +27,7 @@ static void each_of_named(const struct node *x, visit *each, void *context)
 	each_of(x->named.body, each, context);
 }
 
-static void each_child(const struct node *x, visit *each, void *context)
+void node_each_child(const struct node *x, node_visit *each, void *context)
 {
 	switch (x->kind) {
 	case N_SET: each_if(x->set.value, each, context); break;
@@ -115,7 +113,7 @@ static void choose(void *context, const struct node *child)
 static const struct node *child_at(const struct node *x, uint32_t offset)
 {
 	struct choosing c = {offset, NULL};
-	each_child(x, choose, &c);
+	node_each_child(x, choose, &c);
 	return c.found;
 }
 
@@ -164,6 +162,11 @@ static bool is_program_item(const char *kind)
 	return false;
 }
 
+bool field_is_given_by(const struct field *f, const struct node *value)
+{
+	return value == (f->sets.n ? f->sets.at[f->sets.n - 1].value : f->init);
+}
+
 /* ---- going down ------------------------------------------------------------------------------ */
 
 struct descent {
@@ -172,14 +175,35 @@ struct descent {
 	struct spot spot;
 };
 
-/* Enters a body that makes a record. */
-static void enter(struct descent *d, struct span layer)
+static bool has_layer(const struct record *r, const struct layer *layer)
 {
-	d->spot.record = refer_body(d->a->sema, layer);
+	for (int i = 0; i < r->layers.n; i++)
+		if (r->layers.at[i]->items.at == layer->items.at)
+			return true;
+	return false;
+}
+
+/* The value of a field whose body made a record: that record as -D and a lock refine it. */
+static struct record *most_derived(struct record *made, const struct field *f)
+{
+	struct record *r = f && f->progress == FIELD_DONE && f->value.kind == V_RECORD ? f->value.record : NULL;
+	bool refines = r && made && made->layers.n && has_layer(r, made->layers.at[made->layers.n - 1]);
+	return refines ? r : made;
+}
+
+/* Enters a body that makes a record: that of `field`, if it is not NULL. */
+static void enter(struct descent *d, struct span layer, const struct field *field)
+{
+	d->spot.record = most_derived(refer_body(d->a->sema, layer), field);
 	d->spot.field = NULL;
 	d->spot.type = NULL;
 	d->spot.value = NULL;
 	d->spot.kind = SPOT_ITEM;
+}
+
+static bool is_on_level(const struct place *p, uint32_t offset)
+{
+	return p->kind != PLACE_NONE && p->level.n && p->level.span.lo <= offset && offset <= p->level.span.hi;
 }
 
 static void at_set(struct descent *d, const struct node *x)
@@ -187,7 +211,7 @@ static void at_set(struct descent *d, const struct node *x)
 	d->spot.field = field_of(d->spot.record, x->set.path);
 	d->spot.type = d->spot.field ? d->spot.field->type : NULL;
 	d->spot.on_name = d->offset <= x->set.path.span.hi;
-	d->spot.kind = d->spot.on_name ? SPOT_ITEM : SPOT_VALUE;
+	d->spot.kind = d->spot.on_name ? SPOT_ITEM : is_on_level(&x->set.place, d->offset) ? SPOT_LEVEL : SPOT_VALUE;
 }
 
 static void at_named(struct descent *d, const struct node *x)
@@ -201,6 +225,7 @@ static void at_named(struct descent *d, const struct node *x)
 	if (is_rule_scope(kind)) {
 		d->spot.scope = kind;
 		d->spot.kind = SPOT_ITEM;
+		d->spot.on_name = d->offset <= head;
 		return;
 	}
 	if (d->offset <= head) {
@@ -209,10 +234,12 @@ static void at_named(struct descent *d, const struct node *x)
 	}
 	if (x->named.type && d->offset <= x->named.type->span.hi && d->offset >= x->named.type->span.lo)
 		d->spot.kind = SPOT_TYPE;
+	else if (is_on_level(&x->named.place, d->offset))
+		d->spot.kind = SPOT_LEVEL;
 	else if (x->named.value && d->offset >= x->named.value->span.lo)
 		d->spot.kind = SPOT_VALUE;
 	else if (x->named.tail == TAIL_BLOCK || x->named.tail == TAIL_OF)
-		enter(d, x->named.name.span);
+		enter(d, x->named.name.span, NULL);
 	if (d->spot.kind == SPOT_VALUE && (is(kind, "mesh") || is(kind, "axis")))
 		d->spot.field = field_of(d->spot.record, x->named.name);
 }
@@ -232,7 +259,7 @@ static void step(struct descent *d, const struct node *x)
 	case N_SET:      at_set(d, x); break;
 	case N_SUB:
 		if (is_inside(x->sub.braces, d->offset)) {
-			enter(d, x->sub.path.span);
+			enter(d, x->sub.path.span, field_of(d->spot.record, x->sub.path));
 		} else {
 			d->spot.field = field_of(d->spot.record, x->sub.path);
 			d->spot.on_name = true;
@@ -257,9 +284,9 @@ static void step(struct descent *d, const struct node *x)
 	case N_WHEN:        d->spot.in_when = true; break;
 	case N_REFINE:
 		if (is_inside(x->sub2.braces, d->offset))
-			enter(d, x->sub2.base->span);
+			enter(d, x->sub2.base->span, d->spot.field);
 		break;
-	case N_RECORD: enter(d, x->span); break;
+	case N_RECORD: enter(d, x->span, NULL); break;
 	case N_LIST:
 		d->spot.type = d->spot.type && type_is(d->spot.type, "List") && d->spot.type->type.args.n
 		                   ? d->spot.type->type.args.at[0]
@@ -288,6 +315,19 @@ struct spot spot_at(const struct analysis *a, uint32_t file, uint32_t offset)
 		step(&d, x);
 	}
 	return d.spot;
+}
+
+/* ---- fields ---------------------------------------------------------------------------------- */
+
+const struct field *field_valued(const struct analysis *a, const struct node *x, const struct node **value)
+{
+	bool axis = x->kind == N_NAMED && (is(x->named.kind.name, "axis") || is(x->named.kind.name, "mesh"));
+	*value = x->kind == N_SET ? x->set.value : axis ? x->named.value : x->kind == N_FIELD ? x->field.value : NULL;
+	if (!*value)
+		return NULL;
+	const struct path *p = x->kind == N_SET ? &x->set.path : axis ? &x->named.name : &x->field.path;
+	struct spot spot = spot_at(a, x->span.file, p->span.lo);
+	return !axis ? spot.field : spot.record ? record_field(spot.record, p->at[p->n - 1].name) : NULL;
 }
 
 /* ---- names ------------------------------------------------------------------------------------ */
@@ -324,6 +364,35 @@ bool name_find(const struct analysis *a, uint32_t file, uint32_t offset, struct 
 			add_definition(out, r, r->definition);
 	}
 	return out->n > 0;
+}
+
+static const struct module *module_of(const struct analysis *a, uint32_t file)
+{
+	for (int i = 0; i < a->sema->modules.n; i++)
+		if (a->sema->modules.at[i]->source == file)
+			return a->sema->modules.at[i];
+	return NULL;
+}
+
+struct def *def_at(const struct analysis *a, struct span name)
+{
+	const struct module *m = module_of(a, name.file);
+	for (int i = 0; m && i < m->own.n; i++) {
+		const struct path *p = &m->own.at[i]->node->named.name;
+		if (p->at[p->n - 1].span.lo == name.lo)
+			return m->own.at[i];
+	}
+	return NULL;
+}
+
+const struct node *item_declaring(const struct analysis *a, struct span name)
+{
+	const struct module *m = module_of(a, name.file);
+	const struct node *found = NULL;
+	for (const struct node *x = m ? item_at(m->items, name.lo) : NULL; x; x = child_at(x, name.lo))
+		if (is_item(x) || x->kind == N_PARAM)
+			found = x;
+	return found;
 }
 
 bool name_is_defined_as(const struct name_at *name, struct span definition)

@@ -12,6 +12,7 @@ enum spot_kind {
 	SPOT_TARGET,  /* after it */
 	SPOT_USE,     /* in the path of a `use` */
 	SPOT_NAMES,   /* in its list of names */
+	SPOT_LEVEL,   /* after `within` or `across` */
 	SPOT_TYPE,    /* in a type */
 	SPOT_PROGRAM, /* in the text of a model, an op or a block */
 };
@@ -29,6 +30,11 @@ struct spot {
 };
 struct spot spot_at(const struct analysis *a, uint32_t file, uint32_t offset);
 
+/* The field that an item gives a value, and the value's expression. NULL: another item. */
+const struct field *field_valued(const struct analysis *a, const struct node *item, const struct node **value);
+/* Is this expression what gives a field its value? Not if -D, a lock or another deployment sets it. */
+bool field_is_given_by(const struct field *f, const struct node *value);
+
 /* A name: what it is defined as. Several definitions: in a template, one for each model that it is used with. */
 enum { MAX_DEFINITIONS = 16 };
 struct name_at {
@@ -40,6 +46,15 @@ struct name_at {
 /* The name at a place, a use or a definition. false: none with a definition is there. */
 bool name_find(const struct analysis *a, uint32_t file, uint32_t offset, struct name_at *out);
 bool name_is_defined_as(const struct name_at *name, struct span definition);
+
+/* The declaration with this name, in the module of that file. NULL: there is none. */
+struct def *def_at(const struct analysis *a, struct span name);
+/* The innermost item around a name where it is defined, or the parameter. NULL: none is there. */
+const struct node *item_declaring(const struct analysis *a, struct span name);
+
+/* Calls `each` with the nodes directly below x, in the order of the text. */
+typedef void node_visit(void *context, const struct node *child);
+void node_each_child(const struct node *x, node_visit *each, void *context);
 
 /* The innermost items and expressions around a place, the outermost first: for selection ranges. Their number. */
 enum { MAX_AROUND = 64 };

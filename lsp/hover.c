@@ -3,20 +3,13 @@
 #include <string.h>
 #include "../dag/local.h"
 #include "../doc/doc.h"
+#include "../parser/language.h"
 #include "../planner/metrics_text.h"
 #include "../planner/plan.h"
-#include "find.h"
-#include "server.h"
+#include "chosen.h"
+#include "hover.h"
 
-struct hover {
-	struct server *server;
-	const struct analysis *analysis;
-	struct spot spot;
-	struct name_at name;
-	struct text out;
-};
-
-enum { MAX_CODE = 600, MAX_RANKS = 16, MAX_GROUPS = 4, MAX_MOVES = 8 };
+enum { MAX_CODE = 600, MAX_RANKS = 16, MAX_GROUPS = 4 };
 
 /* ---- parts of a text ------------------------------------------------------------------------- */
 
@@ -56,9 +49,9 @@ static const struct planned *planned_of(const struct hover *h)
 	const struct node *outer = h->spot.outer;
 	for (int i = 0; i < h->analysis->n; i++)
 		if (outer && outer->kind == N_NAMED && outer->named.name.n
-		    && !strcmp(outer->named.name.at[0].name, h->analysis->planned[i].deploy->name))
-			return &h->analysis->planned[i];
-	return h->analysis->n ? &h->analysis->planned[0] : NULL;
+		    && !strcmp(outer->named.name.at[0].name, h->analysis->deployments[i].planned.deploy->name))
+			return analysis_planned(h->analysis, i);
+	return h->analysis->n ? analysis_planned(h->analysis, 0) : NULL;
 }
 
 /* ---- fields ---------------------------------------------------------------------------------- */
@@ -72,10 +65,25 @@ static const char *shown(const struct hover *h, struct val v)
 	return val_show(h->analysis->sema, v);
 }
 
+/* The item that sets a field last; not one of -D or of a lock that refines a part of the value. NULL: none does. */
+static const struct field_set *last_set(const struct hover *h, const struct field *f)
+{
+	int i = f->sets.n;
+	while (i > 1 && f->sets.at[i - 1].is_sub
+	       && !strcmp(h->analysis->sources.files.at[f->sets.at[i - 1].span.file].path, "<command line>"))
+		i--;
+	return i ? &f->sets.at[i - 1] : NULL;
+}
+
 /* Where the value of a field comes from. */
 static void add_origin(struct hover *h, const struct field *f)
 {
-	const struct field_set *last = f->sets.n ? &f->sets.at[f->sets.n - 1] : NULL;
+	for (int i = f->sets.n; i--;)
+		if (f->sets.at[i].value && chosen_explain(&h->out, h->analysis, f->sets.at[i].value->span))
+			return;
+	if (f->init && chosen_explain(&h->out, h->analysis, f->init->span))
+		return;
+	const struct field_set *last = last_set(h, f);
 	if (last)
 		text_add(&h->out, "\nset %s\n", where(h, last->span));
 	else if (f->init && f->sort == FIELD_DERIVED)
@@ -114,18 +122,6 @@ static struct field *field_around(const struct hover *h, const char *name)
 
 /* ---- declarations ---------------------------------------------------------------------------- */
 
-static const struct def *def_at(const struct hover *h, struct span name)
-{
-	const struct sema *s = h->analysis->sema;
-	for (int i = 0; i < s->modules.n; i++)
-		for (int k = 0; k < s->modules.at[i]->own.n && s->modules.at[i]->source == name.file; k++) {
-			const struct path *p = &s->modules.at[i]->own.at[k]->node->named.name;
-			if (p->at[p->n - 1].span.lo == name.lo)
-				return s->modules.at[i]->own.at[k];
-		}
-	return NULL;
-}
-
 /* The head of a declaration, or all of a short one. */
 static const char *head_of(const struct hover *h, const struct node *n)
 {
@@ -154,7 +150,7 @@ static void add_totals(struct hover *h, const struct program *program)
 
 static void add_declaration(struct hover *h, struct span name)
 {
-	const struct def *d = def_at(h, name);
+	const struct def *d = def_at(h->analysis, name);
 	if (!d)
 		return;
 	add_code(h, head_of(h, d->node));
@@ -167,9 +163,11 @@ static void add_declaration(struct hover *h, struct span name)
 			add_totals(h, w->program);
 	}
 	for (int i = 0; i < h->analysis->n; i++) {
-		const struct planned *p = &h->analysis->planned[i];
-		if (p->deploy->name_span.file == name.file && p->deploy->name_span.lo == name.lo && p->deploy->program)
-			text_add(&h->out, "\n%s", planner_summary(h->server->arena, p->deploy, p->schedule, p->training));
+		const struct deploy *deploy = h->analysis->deployments[i].planned.deploy;
+		if (deploy->name_span.file != name.file || deploy->name_span.lo != name.lo || !deploy->program)
+			continue;
+		const struct planned *p = analysis_planned(h->analysis, i);
+		text_add(&h->out, "\n%s", planner_summary(h->server->arena, p->deploy, p->schedule, p->training));
 	}
 }
 
@@ -208,18 +206,6 @@ static void add_mesh(struct hover *h, const char *name)
 
 /* ---- values of programs ---------------------------------------------------------------------- */
 
-static void add_moves(struct hover *h, const struct local *l, int phase, int source)
-{
-	const struct local_phase *ph = &l->phase[phase];
-	int n = 0;
-	for (int i = 0; i < ph->values.n; i++) {
-		const struct local_value *v = &ph->values.at[i];
-		bool sends = v->op >= LOCAL_ALL_REDUCE && v->op <= LOCAL_ALL_TO_ALL;
-		if (v->source == source && sends && n++ < MAX_MOVES)
-			text_add(&h->out, "\n* %s: %s\n", phase_name(phase), v->move.cause);
-	}
-}
-
 static void add_layouts(struct hover *h, const struct planned *p, int source)
 {
 	const struct local *l = p->local;
@@ -235,8 +221,8 @@ static void add_layouts(struct hover *h, const struct planned *p, int source)
 		if (!before || strcmp(before, t.at) != 0)
 			text_add(&h->out, "\n* %s: `%s`\n", phase_name(phase), t.at);
 		before = t.at;
-		add_moves(h, l, phase, source);
 	}
+	hover_moves(h, p, source);
 }
 
 static bool is_at(struct span a, struct span b) { return a.file == b.file && a.lo == b.lo; }
@@ -266,7 +252,7 @@ static bool is_bound_at(const struct hover *h, const struct value *x, struct spa
 static void add_local(struct hover *h, struct span definition)
 {
 	for (int i = 0; i < h->analysis->n; i++) {
-		const struct planned *p = &h->analysis->planned[i];
+		const struct planned *p = analysis_planned(h->analysis, i);
 		int v = 0, n = p->local ? p->local->program->values.n : 0;
 		while (v < n && !is_bound_at(h, &p->local->program->values.at[v], definition))
 			v++;
@@ -305,7 +291,7 @@ static void add_terms(struct hover *h, const struct plan *p)
 static void add_estimate(struct hover *h, const struct planned *planned, enum metric m)
 {
 	struct arena *a = h->server->arena;
-	const struct plan *p = planner_plan(a, planned->deploy, planned->schedule, planned->training);
+	const struct plan *p = planner_plan_at_rest(a, planned->deploy, planned->schedule, planned->training);
 	const struct estimate *e = &p->metrics.of[m];
 	const char *lacks = p->metrics.lacks ? p->metrics.lacks : e->lacks;
 	text_add(&h->out, "`%s` of `%s`: ", metric_name(m), planned->deploy->name);
@@ -338,6 +324,26 @@ static bool add_metric(struct hover *h, struct span *here)
 		return true;
 	}
 	return false;
+}
+
+/* ---- functions of the language ---------------------------------------------------------------- */
+
+/* The forms of a function that needs no declaration, if the name under the cursor is one and is called. */
+static bool add_function(struct hover *h)
+{
+	int n;
+	bool found = false;
+	const struct function_form *all = sema_functions(&n);
+	const struct span at = h->spot.value->span;
+	bool called = h->analysis->sources.files.at[at.file].text[at.hi] == '(';
+	for (int i = 0; i < n && called; i++) {
+		if (strcmp(all[i].name, h->spot.value->ident.name) != 0)
+			continue;
+		add_code(h, arena_printf(h->server->arena, "%s(%s)", all[i].name, all[i].params));
+		text_add(&h->out, "\n%s\n", all[i].text);
+		found = true;
+	}
+	return found;
 }
 
 /* ---- numbers --------------------------------------------------------------------------------- */
@@ -393,6 +399,23 @@ static void add_name(struct hover *h)
 	}
 }
 
+/* `language = N` at the top of the file. */
+static bool is_language(const struct hover *h)
+{
+	const struct node *x = h->spot.item;
+	return x && x == h->spot.outer && x->kind == N_SET && x->set.path.n == 1
+	       && !strcmp(x->set.path.at[0].name, "language");
+}
+
+static void add_language(struct hover *h)
+{
+	text_add(
+		&h->out,
+		"The version of the language that this file is written in. Without it: the newest that deployc knows, which is "
+		"%d. An older version is read as it was meant; `deployc fmt --upgrade` writes the file in the newest.\n",
+		LANGUAGE_VERSION);
+}
+
 json_t *hover_at(struct server *s, const json_t *params)
 {
 	struct place_at at;
@@ -401,6 +424,7 @@ json_t *hover_at(struct server *s, const json_t *params)
 	struct hover h = {.server = s, .analysis = at.analysis, .out.arena = s->arena};
 	h.spot = spot_at(at.analysis, at.file, at.offset);
 	struct span here = {at.file, at.offset, at.offset};
+	bool on_rule = h.spot.item && h.spot.item->kind == N_RULE;
 	if (name_find(at.analysis, at.file, at.offset, &h.name)) {
 		here = h.name.here;
 		add_name(&h);
@@ -410,13 +434,26 @@ json_t *hover_at(struct server *s, const json_t *params)
 		const struct path *name = &h.spot.outer->named.name;
 		here = name->at[name->n - 1].span;
 		add_declaration(&h, here);
+	} else if (analysis_open(at.analysis, here, NULL)) {
+		here = analysis_open(at.analysis, here, NULL)->at;
+		if (h.spot.field)
+			add_field(&h, h.spot.field);
+		else
+			chosen_explain(&h.out, at.analysis, here);
+	} else if (h.spot.value && h.spot.value->kind == N_ID && add_function(&h)) {
+		here = h.spot.value->span;
 	} else if (h.spot.value && h.spot.value->kind == N_QTY) {
 		here = h.spot.value->span;
 		add_quantity(&h, h.spot.value);
+	} else if (is_language(&h)) {
+		here = h.spot.item->span;
+		add_language(&h);
 	} else if (h.spot.field && h.spot.on_name) {
 		here = h.spot.item->span;
 		add_field(&h, h.spot.field);
 	}
+	if (on_rule)
+		hover_rule(&h, h.spot.item);
 	if (!h.out.n)
 		return NULL;
 	return json_pack("{s:{s:s, s:o}, s:o}", "contents", "kind", "markdown", "value", json_text(h.out.at), "range",

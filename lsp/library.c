@@ -35,20 +35,20 @@ static bool put_file(struct arena *a, const char *path, const char *text, size_t
 }
 
 /* $XDG_CACHE_HOME/deployc/VERSION, or in ~/.cache. */
-static const char *cache_folder(struct arena *a, const char *version)
+static const char *cache_folder(struct arena *a)
 {
 	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 	if (!cache || *cache != '/')
 		cache = home && *home == '/' ? arena_printf(a, "%s/.cache", home) : NULL;
 	if (!cache || !make_folder(cache) || !make_folder(arena_printf(a, "%s/deployc", cache)))
 		return NULL;
-	const char *folder = arena_printf(a, "%s/deployc/%s", cache, version);
+	const char *folder = arena_printf(a, "%s/deployc/" DEPLOYC_VERSION, cache);
 	return make_folder(folder) ? folder : NULL;
 }
 
-const char *library_folder(struct arena *a, const char *version)
+const char *library_folder(struct arena *a)
 {
-	const char *folder = cache_folder(a, version);
+	const char *folder = cache_folder(a);
 	if (!folder || !make_folder(arena_printf(a, "%s/std", folder)) || !make_folder(arena_printf(a, "%s/codes", folder)))
 		return NULL;
 	for (const struct embedded *e = stdlib; e->name; e++)

@@ -8,7 +8,6 @@ struct lsp_options {
 	struct sema_options sema; /* -D and -I; an editor's settings come after them */
 	const char *deploy;       /* only this deployment is planned; NULL: all of a file */
 	struct target target;
-	const char *version;
 };
 
 /* Serves a client on two file descriptors until it says `exit`, or the input ends. Returns 0 if the client said

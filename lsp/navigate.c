@@ -13,10 +13,14 @@ static void each_place(const struct analysis *a, const struct name_at *name, boo
 {
 	for (int i = 0; i < name->n && with_definition; i++)
 		each(context, name->definition[i]);
-	for (int i = 0; i < a->n_references; i++)
-		if (name_is_defined_as(name, a->references[i].definition)
-		    && (!i || !same(a->references[i - 1].use, a->references[i].use)))
-			each(context, a->references[i].use);
+	struct span last = {UINT32_MAX, 0, 0};
+	for (int i = 0; i < a->n_references; i++) {
+		const struct reference *r = &a->references[i];
+		if (!name_is_defined_as(name, r->definition) || same(r->use, last))
+			continue;
+		each(context, r->use);
+		last = r->use;
+	}
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -48,12 +52,107 @@ json_t *definition_of(struct server *s, const json_t *params)
 	return p.array;
 }
 
+/* ---- types ----------------------------------------------------------------------------------- */
+
+/* The definitions of a name that is written at `use`. */
+static void add_defined(struct places *p, struct span use)
+{
+	for (int i = 0; i < p->analysis->n_references; i++) {
+		const struct reference *r = &p->analysis->references[i];
+		if (same(r->use, use) && r->use.hi == use.hi)
+			add_location(p, r->definition);
+	}
+}
+
+/* The schemas that a type names: of List(Level) the one of an element, of any(A, B) both. */
+static void add_type(struct places *p, const struct node *type)
+{
+	if (!type || type->kind != N_TYPE)
+		return;
+	if (type->type.has_path)
+		add_defined(p, type->type.path.at[type->type.path.n - 1].span);
+	for (int i = 0; i < type->type.args.n; i++)
+		add_type(p, type->type.args.at[i]);
+}
+
+/* The schema of an element, `level nvlink { }`: that of the list's field. */
+static void add_element(struct places *p, const struct node *x)
+{
+	struct name_at list;
+	if (!name_find(p->analysis, x->named.kind.span.file, x->named.kind.span.lo, &list))
+		return;
+	const struct node *field = item_declaring(p->analysis, list.definition[0]);
+	if (field && field->kind == N_FIELD)
+		add_type(p, field->field.type);
+}
+
+static struct span name_span(const struct node *name) { return name->kind == N_DOT ? name->dot.name.span : name->span; }
+
+/* The declaration itself, where `model A = other.A` gives it a second name. */
+static const struct def *without_aliases(const struct analysis *a, const struct def *d)
+{
+	enum { MAX_ALIASES = 16 /* a text with a mistake may have a circle of them */ };
+	for (int i = 0; i < MAX_ALIASES; i++) {
+		struct name_at name;
+		const struct node *value = d->node->named.value;
+		if (!value || (value->kind != N_ID && value->kind != N_DOT))
+			return d;
+		struct span at = name_span(value);
+		const struct def *other = name_find(a, at.file, at.lo, &name) ? def_at(a, name.definition[0]) : NULL;
+		if (!other)
+			return d;
+		d = other;
+	}
+	return d;
+}
+
+/* What a declaration is made from: the record in front of its braces, else its schema. */
+static void add_origin(struct places *p, const struct def *d)
+{
+	d = without_aliases(p->analysis, d);
+	const struct node *value = d->node->named.value;
+	while (value && value->kind == N_REFINE)
+		value = value->sub2.base;
+	if (value && (value->kind == N_ID || value->kind == N_DOT)) {
+		add_defined(p, name_span(value));
+		return;
+	}
+	const struct layer *schema = NULL;
+	for (int i = 0; d->record && i < d->record->layers.n; i++)
+		if (d->record->layers.at[i]->kind == LAYER_SCHEMA
+		    && d->record->layers.at[i]->span.lo != d->node->named.name.span.lo)
+			schema = d->record->layers.at[i];
+	if (schema)
+		add_location(p, schema->span);
+}
+
+/* The schema of a field, the record or schema that a declaration is made from. */
+json_t *type_definition_of(struct server *s, const json_t *params)
+{
+	struct place_at at;
+	struct name_at name;
+	if (!server_place(s, params, &at) || !name_find(at.analysis, at.file, at.offset, &name))
+		return NULL;
+	struct places p = {.server = s, .analysis = at.analysis, .array = json_array()};
+	for (int i = 0; i < name.n; i++) {
+		const struct def *d = name.kind == REFERENCE_DECLARATION ? def_at(at.analysis, name.definition[i]) : NULL;
+		const struct node *x = d ? NULL : item_declaring(at.analysis, name.definition[i]);
+		if (d)
+			add_origin(&p, d);
+		else if (x && (x->kind == N_FIELD || x->kind == N_PARAM))
+			add_type(&p, x->field.type);
+		else if (x && x->kind == N_NAMED && name.kind == REFERENCE_LEVEL)
+			add_element(&p, x);
+	}
+	return p.array;
+}
+
 json_t *references_of(struct server *s, const json_t *params)
 {
 	struct place_at at;
 	struct name_at name;
 	const json_t *context = json_object_get(params, "context");
-	if (!server_place(s, params, &at) || !name_find(at.analysis, at.file, at.offset, &name))
+	if (!server_place_judged(s, params, &at) || !name_find(at.analysis, at.file, at.offset, &name))
 		return NULL;
 	struct places p = {.server = s, .analysis = at.analysis, .array = json_array()};
 	each_place(at.analysis, &name, json_is_true(json_object_get(context, "includeDeclaration")), add_location, &p);
@@ -97,7 +196,7 @@ json_t *prepare_rename(struct server *s, const json_t *params)
 {
 	struct place_at at;
 	struct name_at name;
-	if (!server_place(s, params, &at) || !name_find(at.analysis, at.file, at.offset, &name))
+	if (!server_place_judged(s, params, &at) || !name_find(at.analysis, at.file, at.offset, &name))
 		return NULL;
 	const char *why = fixed(&at, &name);
 	return why ? server_fail(s, LSP_REQUEST_FAILED, "%s", why) : server_range_json(s, at.analysis, name.here);
@@ -235,7 +334,7 @@ json_t *rename_at(struct server *s, const json_t *params)
 	struct place_at at;
 	struct name_at name;
 	const char *new_name = json_string_value(json_object_get(params, "newName"));
-	if (!server_place(s, params, &at))
+	if (!server_place_judged(s, params, &at))
 		return NULL;
 	if (!new_name || !is_word(new_name))
 		return server_fail(s, LSP_INVALID_PARAMS, "`%s` is not a name", new_name ? new_name : "");

@@ -3,6 +3,7 @@
 #include <strings.h>
 #include "../dag/local.h"
 #include "../planner/plan.h"
+#include "chosen.h"
 #include "find.h"
 #include "server.h"
 
@@ -96,6 +97,8 @@ json_t *symbols_of(struct server *s, const json_t *params)
 	return a ? symbols_in(s, a, sema_items(a->sema)) : NULL;
 }
 
+enum { MAX_SOURCE = 1 << 24 /* bytes */ };
+
 static bool contains(const char *text, const char *part)
 {
 	for (size_t n = strlen(part); *text || !n; text++)
@@ -104,26 +107,51 @@ static bool contains(const char *text, const char *part)
 	return false;
 }
 
-/* Declarations of the open documents whose names contain the query. */
+static void find_symbols(struct server *s, const struct sources *sources, struct nodes items, const char *query,
+                         json_t *array)
+{
+	for (int i = 0; i < items.n; i++) {
+		const struct node *x = items.at[i];
+		if (x->kind != N_NAMED || !x->named.name.n || !contains(x->named.name.at[0].name, query))
+			continue;
+		json_t *symbol = json_object();
+		json_set(symbol, "name", json_text(x->named.name.at[0].name));
+		json_set(symbol, "kind", json_integer(kind_of(x->named.kind.name)));
+		json_set(symbol, "containerName", json_text(x->named.kind.name));
+		json_set(symbol, "location", location_json(s, sources, x->named.name.span));
+		json_array_append_new(array, symbol);
+	}
+}
+
+/* Those of a file that is not open, which is only parsed. */
+static void find_symbols_of_file(struct server *s, const char *path, const char *query, json_t *array)
+{
+	struct names names = {.arena = s->arena};
+	struct sources sources = {.arena = s->arena};
+	struct sink sink = {.arena = s->arena, .sources = &sources};
+	struct file_text text;
+	if (file_read_regular(s->arena, path, MAX_SOURCE, &text))
+		find_symbols(s, &sources,
+		             parse_module(s->arena, &names, &sink, sources_add(&sources, path, path, text.at, text.size)),
+		             query, array);
+}
+
+/* Declarations of the open documents, and of the other files of the workspace, whose names contain the query. */
 json_t *workspace_symbols(struct server *s, const json_t *params)
 {
 	const char *query = json_string_value(json_object_get(params, "query"));
 	json_t *array = json_array();
+	int n;
+	query = query ? query : "";
 	for (struct document *d = s->documents; d; d = d->next) {
 		const struct analysis *a = server_analysis(s, d);
-		struct nodes items = a ? sema_items(a->sema) : (struct nodes){NULL, 0};
-		for (int i = 0; i < items.n; i++) {
-			const struct node *x = items.at[i];
-			if (x->kind != N_NAMED || !x->named.name.n || !contains(x->named.name.at[0].name, query ? query : ""))
-				continue;
-			json_t *symbol = json_object();
-			json_set(symbol, "name", json_text(x->named.name.at[0].name));
-			json_set(symbol, "kind", json_integer(kind_of(x->named.kind.name)));
-			json_set(symbol, "containerName", json_text(x->named.kind.name));
-			json_set(symbol, "location", location_json(s, &a->sources, x->named.name.span));
-			json_array_append_new(array, symbol);
-		}
+		if (a)
+			find_symbols(s, &a->sources, sema_items(a->sema), query, array);
 	}
+	const char *const *files = workspace_files(s, &n);
+	for (int i = 0; i < n; i++)
+		if (!workspace_is_open(s, files[i]))
+			find_symbols_of_file(s, files[i], query, array);
 	return array;
 }
 
@@ -220,13 +248,21 @@ json_t *links_of(struct server *s, const json_t *params)
 
 /* ---- between the lines ----------------------------------------------------------------------- */
 
-/* "8 ranks, 23.1 GiB of 75.8 GiB, holds": without the deployment's own name. */
+enum { MAX_VERDICTS = 4 };
+
+/* "8 ranks, 23.1 GiB of 75.8 GiB; ttft <= 10 s: holds": without the deployment's own name, and with verdicts once goals
+ * are judged. */
 static const char *lens_text(const struct server *s, const struct planned *p)
 {
 	const char *summary = planner_summary(s->arena, p->deploy, p->schedule, p->training);
 	const char *rest = strstr(summary, ": ");
+	struct text t = {.arena = s->arena};
 	rest = rest ? rest + 2 : summary;
-	return arena_printf(s->arena, "%.*s", (int)strcspn(rest, "\n"), rest);
+	text_add(&t, "%.*s", (int)strcspn(rest, "\n"), rest);
+	for (int i = 0; i < p->goals.n && i < MAX_VERDICTS; i++)
+		if (p->goals.at[i].verdict != GOAL_WRONG)
+			text_add(&t, "; %s: %s", p->goals.at[i].text, goal_verdict_name(p->goals.at[i].verdict));
+	return t.at;
 }
 
 static void add_lens(const struct server *s, const struct analysis *a, json_t *array, struct span at, const char *text)
@@ -235,64 +271,79 @@ static void add_lens(const struct server *s, const struct analysis *a, json_t *a
 	                                       "title", text, "command", ""));
 }
 
-static int count_errors(const struct analysis *a)
+/* Collectives of the layer that has most, in a step of a program. */
+static int layer_collectives(const struct schedule *s, const struct loop *loop, int program)
 {
-	int n = 0;
-	for (int i = 0; i < a->sink.diags.n; i++)
-		n += diag_is_error(a->sink.diags.at[i]->code);
-	return n;
+	int most = 0;
+	for (int body = loop->first_body; body < loop->first_body + loop->n_bodies; body++) {
+		int n = 0;
+		for (int i = 0; i < s->collectives.n; i++) {
+			const struct collective *c = &s->collectives.at[i];
+			n += c->per_layer && c->program == program && c->body == body;
+		}
+		most = n > most ? n : most;
+	}
+	return most;
 }
 
-/* Collectives of a turn of the loop that starts at `at`. */
-static const char *loop_text(const struct server *s, const struct schedule *schedule, int program)
+/* "Chat: collectives of a layer: prefill 4, decode 2" */
+static const char *loop_text(const struct server *s, const struct planned *p, const struct loop *loop)
 {
 	struct text t = {.arena = s->arena};
-	int n = 0;
-	for (int i = 0; i < schedule->collectives.n; i++)
-		n += schedule->collectives.at[i].per_layer && schedule->collectives.at[i].program == program;
-	text_add(&t, "%d collective%s a layer", n, plural(n));
+	text_add(&t, "%s: collectives of a layer: ", p->deploy->name);
+	for (int i = 0; i < p->schedule->programs.n; i++)
+		text_add(&t, "%s%s %d", i ? ", " : "", p->schedule->programs.at[i].name,
+		         layer_collectives(p->schedule, loop, i));
 	return t.at;
 }
 
 json_t *lenses_of(struct server *s, const json_t *params)
 {
-	const struct analysis *a = target_analysis(s, params);
+	struct analysis *a = target_analysis(s, params);
 	if (!a)
 		return NULL;
 	json_t *array = json_array();
 	uint32_t file = sema_source(a->sema);
 	for (int i = 0; i < a->n; i++) {
-		const struct planned *p = &a->planned[i];
+		const struct planned *p = analysis_planned(a, i);
 		if (!p->deploy->program || p->deploy->refused)
 			continue;
-		int errors = count_errors(a);
 		const char *text = lens_text(s, p);
 		add_lens(s, a, array, p->deploy->name_span,
-		         errors ? arena_printf(s->arena, "%s; %d error%s", text, errors, plural(errors)) : text);
-		for (int k = 0; p->schedule && k < p->deploy->program->loops.n; k++)
-			if (p->deploy->program->loops.at[k].span.file == file)
-				add_lens(s, a, array, p->deploy->program->loops.at[k].span,
-				         arena_printf(s->arena, "%s: %s", p->deploy->name,
-				                      loop_text(s, p->schedule, p->schedule->programs.n - 1)));
+		         a->sink.errors ? arena_printf(s->arena, "%s; the file has %d error%s", text, a->sink.errors,
+		                                       plural(a->sink.errors))
+		                        : text);
+		for (int k = 0; p->schedule && k < p->deploy->program->loops.n; k++) {
+			const struct loop *loop = &p->deploy->program->loops.at[k];
+			if (loop->span.file == file)
+				add_lens(s, a, array, loop->span, loop_text(s, p, loop));
+		}
 	}
 	return array;
 }
 
 struct hinting {
 	struct server *server;
-	const struct analysis *analysis;
+	struct analysis *analysis;
 	struct span within;
 	json_t *hints;
 };
 
-static void add_hint(struct hinting *h, uint32_t offset, const char *text)
+static void add_hint(struct hinting *h, uint32_t offset, const char *text, const char *tooltip)
 {
 	const struct source *f = analysis_source(h->analysis);
 	if (offset < h->within.lo || offset > h->within.hi)
 		return;
-	json_array_append_new(h->hints, json_pack("{s:o, s:s, s:b, s:b}", "position",
+	json_array_append_new(h->hints, json_pack("{s:o, s:s, s:b, s:b, s:s*}", "position",
 	                                          position_json(position_at(f, offset, h->server->utf8)), "label", text,
-	                                          "paddingLeft", 1, "paddingRight", 0));
+	                                          "paddingLeft", 1, "paddingRight", 0, "tooltip", tooltip));
+}
+
+/* Is the value of no expression: what a loop carries, where the name is? */
+static bool is_only_name(const struct analysis *a, const struct value *x)
+{
+	size_t n = strlen(x->name);
+	return x->span.hi - x->span.lo == n && !strncmp(a->sources.files.at[x->span.file].text + x->span.lo, x->name, n);
 }
 
 /* The layout of each `let` and `param` of the file, in the first deployment that has it. */
@@ -303,7 +354,7 @@ static void hint_layouts(struct hinting *h, const struct planned *p, struct inde
 	for (int v = 0; l && v < l->program->values.n; v++) {
 		const struct value *x = &l->program->values.at[v];
 		int at = l->phase[PHASE_PREFILL].of_program[v];
-		if (!x->name || x->span.file != file || at < 0)
+		if (!x->name || x->span.file != file || at < 0 || is_only_name(h->analysis, x))
 			continue;
 		const char *key = arena_printf(h->server->arena, "%u", x->span.hi);
 		if (index_find(seen, key) >= 0)
@@ -312,24 +363,38 @@ static void hint_layouts(struct hinting *h, const struct planned *p, struct inde
 		struct text t = {.arena = h->server->arena};
 		text_add(&t, ": %s", dtype_name(l->phase[PHASE_PREFILL].values.at[at].dtype));
 		local_layout_text(l, &l->phase[PHASE_PREFILL].values.at[at], &t);
-		add_hint(h, x->span.hi, t.at);
+		add_hint(h, x->span.hi, t.at, NULL);
 	}
 }
 
-/* What `auto`, or an expression, came out as. */
+/* What an expression came out as: of a field that is set, of a derived one, of an axis. */
 static void hint_values(struct hinting *h, struct nodes items)
 {
 	struct sema *sema = h->analysis->sema;
 	for (int i = 0; i < items.n; i++) {
-		const struct node *x = items.at[i], *v = x->kind == N_SET ? x->set.value : NULL;
+		const struct node *x = items.at[i], *v;
 		hint_values(h, body_of(x));
-		bool computed = v && (v->kind == N_BIN || v->kind == N_CALL || v->kind == N_IF);
-		struct spot spot =
-			computed ? spot_at(h->analysis, x->span.file, x->set.path.span.lo) : (struct spot){.field = NULL};
-		const struct field *f = spot.field;
-		if (f && f->progress == FIELD_DONE
+		if (x->span.hi < h->within.lo || x->span.lo > h->within.hi)
+			continue;
+		const struct field *f = field_valued(h->analysis, x, &v);
+		bool computed = f && (v->kind == N_BIN || v->kind == N_CALL || v->kind == N_IF);
+		if (computed && f->progress == FIELD_DONE && field_is_given_by(f, v)
 		    && (f->value.kind == V_INT || f->value.kind == V_FLOAT || f->value.kind == V_QUANTITY))
-			add_hint(h, v->span.hi, arena_printf(h->server->arena, "= %s", val_show(sema, f->value)));
+			add_hint(h, v->span.hi, arena_printf(h->server->arena, "= %s", val_show(sema, f->value)), NULL);
+	}
+}
+
+/* What the lock chose for `auto`. */
+static void hint_choices(struct hinting *h, struct index *seen)
+{
+	const struct analysis *a = h->analysis;
+	for (int i = 0; i < a->open.n; i++) {
+		const struct open_value *v = &a->open.at[i];
+		const char *key = arena_printf(h->server->arena, "auto %u", v->at.hi);
+		if (!v->chosen || strcmp(v->file, analysis_source(a)->path) != 0 || index_find(seen, key) >= 0)
+			continue;
+		index_add(h->server->arena, seen, key);
+		add_hint(h, v->at.hi, chosen_hint(h->server->arena, a, v), chosen_by(h->server->arena, a));
 	}
 }
 
@@ -342,7 +407,8 @@ json_t *hints_of(struct server *s, const json_t *params)
 		return NULL;
 	h.hints = json_array();
 	for (int i = 0; i < h.analysis->n; i++)
-		hint_layouts(&h, &h.analysis->planned[i], &seen);
+		hint_layouts(&h, analysis_planned(h.analysis, i), &seen);
 	hint_values(&h, sema_items(h.analysis->sema));
+	hint_choices(&h, &seen);
 	return h.hints;
 }

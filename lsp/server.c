@@ -55,6 +55,35 @@ void server_notify(struct server *s, const char *method, json_t *params)
 	wire_send(&s->wire, message);
 }
 
+static json_t *id_of(const char *text) { return json_loads(text, JSON_DECODE_ANY, NULL); }
+
+void server_answer(struct server *s, const char *id, json_t *result)
+{
+	json_t *value = id_of(id);
+	send_result(s, value, result);
+	json_decref(value);
+}
+
+void server_reject(struct server *s, const char *id, enum lsp_error error, const char *text)
+{
+	json_t *value = id_of(id);
+	send_error(s, value, error, text);
+	json_decref(value);
+}
+
+void lsp_progress_send(struct server *s, json_t *token, const char *kind, const char *text, int percentage)
+{
+	json_t *value = json_pack("{s:s, s:o}", "kind", kind, strcmp(kind, "begin") ? "message" : "title", json_text(text));
+	if (percentage >= 0)
+		json_set(value, "percentage", json_integer(percentage));
+	if (!strcmp(kind, "begin"))
+		json_set(value, "cancellable", json_true());
+	json_t *params = json_object();
+	json_set(params, "token", token);
+	json_set(params, "value", value);
+	server_notify(s, "$/progress", params);
+}
+
 /* ---- documents ------------------------------------------------------------------------------- */
 
 struct document *server_document(struct server *s, const char *uri)
@@ -67,111 +96,37 @@ struct document *server_document(struct server *s, const char *uri)
 
 struct analysis_options server_options(const struct server *s)
 {
-	return (struct analysis_options){&s->sema, s->documents, &s->options->target, s->deploy};
+	return (struct analysis_options){&s->sema, s->documents, &s->options->target, s->deploy, s->spares};
 }
 
 struct analysis *server_analysis(struct server *s, struct document *d)
 {
 	if (d->stale) {
 		struct analysis_options o = server_options(s);
-		analysis_free(d->analysis);
-		d->analysis = NULL;
-		d->analysis = analysis_make(&o, d);
+		struct analysis *before = d->analysis;
+		d->analysis = analysis_make(&o, d, before, false);
+		analysis_free(before);
 		d->stale = false;
 		d->unsent = d->untimed = true;
 	}
 	return analysis_is_read(d->analysis) ? d->analysis : NULL;
 }
 
-struct document *server_target(struct server *s, const json_t *params)
+bool server_judge(struct server *s, struct document *d)
 {
-	const char *uri = json_string_value(json_object_get(json_object_get(params, "textDocument"), "uri"));
-	struct document *d = server_document(s, uri);
-	if (!d)
-		server_fail(s, LSP_INVALID_PARAMS, "`%s` is not open", uri ? uri : "");
-	return d;
-}
-
-bool server_place(struct server *s, const json_t *params, struct place_at *out)
-{
-	struct position p;
-	out->document = server_target(s, params);
-	if (!out->document)
-		return false;
-	if (!position_read(json_object_get(params, "position"), &p)) {
-		server_fail(s, LSP_INVALID_PARAMS, "`position` has no line and character");
-		return false;
+	struct analysis_options o = server_options(s);
+	struct analysis *before = d->analysis;
+	if (before->untried && !before->tries) {
+		d->analysis = analysis_make(&o, d, before, true);
+		analysis_free(before);
 	}
-	out->analysis = server_analysis(s, out->document);
-	if (!out->analysis) {
-		server_fail(s, LSP_REQUEST_FAILED, "the text cannot be checked: see its diagnostics");
-		return false;
-	}
-	const struct document *d = out->document;
-	out->file = sema_source(out->analysis->sema);
-	out->offset = (uint32_t)position_offset(d->text, d->size, p, s->utf8);
-	return true;
-}
-
-bool server_range(const struct server *s, const json_t *range, const struct document *d, struct span *out)
-{
-	struct position lo, hi;
-	if (!position_read(json_object_get(range, "start"), &lo) || !position_read(json_object_get(range, "end"), &hi))
-		return false;
-	out->lo = (uint32_t)position_offset(d->text, d->size, lo, s->utf8);
-	out->hi = (uint32_t)position_offset(d->text, d->size, hi, s->utf8);
-	return out->lo <= out->hi;
-}
-
-/* ---- places as JSON -------------------------------------------------------------------------- */
-
-const char *server_uri(struct server *s, const struct source *f)
-{
-	for (struct document *d = s->documents; d; d = d->next)
-		if (!strcmp(d->key, f->path))
-			return d->uri;
-	if (f->path[0] == '/')
-		return path_uri(s->arena, f->path);
-	bool in_library = !strncmp(f->path, "std/", 4);
-	return in_library && s->library ? path_uri(s->arena, arena_printf(s->arena, "%s/%s", s->library, f->path)) : NULL;
-}
-
-json_t *location_json(struct server *s, const struct sources *sources, struct span at)
-{
-	const char *uri = server_uri(s, &sources->files.at[at.file]);
-	if (!uri)
-		return NULL;
-	json_t *location = json_object();
-	json_set(location, "uri", json_text(uri));
-	json_set(location, "range", range_json(sources, at, s->utf8));
-	return location;
-}
-
-json_t *server_range_json(const struct server *s, const struct analysis *a, struct span at)
-{
-	return range_json(&a->sources, at, s->utf8);
-}
-
-json_t *text_edit_json(const struct server *s, const struct analysis *a, struct span at, const char *text)
-{
-	json_t *edit = json_object();
-	json_set(edit, "range", server_range_json(s, a, at));
-	json_set(edit, "newText", json_text(text));
-	return edit;
-}
-
-json_t *workspace_edit_json(const char *uri, json_t *edits)
-{
-	json_t *edit = json_object(), *changes = json_object();
-	json_set(changes, uri, edits);
-	json_set(edit, "changes", changes);
-	return edit;
+	return !d->analysis->status && analysis_judge(d->analysis);
 }
 
 /* ---- what changes documents ------------------------------------------------------------------ */
 
 /* Texts that use the file of this key; NULL: all texts. */
-static void make_stale(struct server *s, const char *key)
+void server_make_stale(struct server *s, const char *key)
 {
 	for (struct document *d = s->documents; d; d = d->next)
 		d->stale |= !key || !d->analysis || !strcmp(d->key, key) || analysis_reads(d->analysis, key);
@@ -188,7 +143,7 @@ static void did_open(struct server *s, const json_t *params)
 	while (*end)
 		end = &(*end)->next;
 	*end = document_open(uri, text, json_integer_value(json_object_get(item, "version")));
-	make_stale(s, NULL); /* a `use` of this file may have failed */
+	server_make_stale(s, NULL); /* a `use` of this file may have failed */
 }
 
 static void did_close(struct server *s, const json_t *params)
@@ -202,7 +157,7 @@ static void did_close(struct server *s, const json_t *params)
 		diagnostics_clear(s, d);
 		analysis_free(d->analysis);
 		document_free(d);
-		make_stale(s, NULL);
+		server_make_stale(s, NULL);
 		return;
 	}
 }
@@ -227,65 +182,20 @@ static void did_change(struct server *s, const json_t *params)
 	json_array_foreach (json_object_get(params, "contentChanges"), i, change)
 		apply(s, d, change);
 	d->version = json_integer_value(json_object_get(item, "version"));
-	make_stale(s, d->key);
+	server_make_stale(s, d->key);
 }
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
-static void read_defines(struct server *s, const json_t *defines, struct sema_options *o)
-{
-	const char *path;
-	json_t *value;
-	struct arena *a = &s->settings;
-	struct suggestion *set = arena_array(a, struct suggestion, o->n_set + (int)json_object_size(defines) + 1);
-	for (int i = 0; i < o->n_set; i++)
-		set[i] = o->set[i];
-	json_object_foreach ((json_t *)defines, path, value) {
-		char *number = json_dumps(value, JSON_ENCODE_ANY);
-		const char *text = json_is_string(value) ? json_string_value(value) : number ? number : "";
-		set[o->n_set++] = (struct suggestion){arena_printf(a, "%s", path), arena_printf(a, "%s", text)};
-		if (number)
-			json_text_free(number);
-	}
-	o->set = set;
-}
-
-static void read_includes(struct server *s, const json_t *includes, struct sema_options *o)
-{
-	size_t i;
-	json_t *value;
-	const char **all = arena_array(&s->settings, const char *, o->n_include + (int)json_array_size(includes) + 1);
-	for (int k = 0; k < o->n_include; k++)
-		all[k] = o->include[k];
-	json_array_foreach (includes, i, value)
-		if (json_is_string(value))
-			all[o->n_include++] = arena_printf(&s->settings, "%s", json_string_value(value));
-	o->include = all;
-}
-
-/* {"deploy": {"deployment": "Chat", "define": {"Chat.plan.tp": 4}, "include": ["lib"]}}, or what is inside. */
-static void read_settings(struct server *s, const json_t *settings)
-{
-	const json_t *inner = json_object_get(settings, "deploy");
-	settings = inner ? inner : settings;
-	const char *deploy = json_string_value(json_object_get(settings, "deployment"));
-	arena_free(&s->settings);
-	s->sema = s->options->sema;
-	s->deploy = deploy && *deploy ? arena_printf(&s->settings, "%s", deploy) : s->options->deploy;
-	read_defines(s, json_object_get(settings, "define"), &s->sema);
-	read_includes(s, json_object_get(settings, "include"), &s->sema);
-	make_stale(s, NULL);
-}
-
 static void did_change_configuration(struct server *s, const json_t *params)
 {
-	read_settings(s, json_object_get(params, "settings"));
+	settings_read(s, json_object_get(params, "settings"));
 }
 
 static void did_change_files(struct server *s, const json_t *params)
 {
 	(void)params;
-	make_stale(s, NULL);
+	server_make_stale(s, NULL);
 }
 
 /* ---- the beginning and the end --------------------------------------------------------------- */
@@ -314,28 +224,36 @@ static bool has_word(const json_t *array, const char *word)
 }
 
 /* What the server can do. */
-static const char capabilities[] = "{\"textDocumentSync\": {\"openClose\": true, \"change\": 2, \"save\": false},"
-								   " \"hoverProvider\": true,"
-								   " \"completionProvider\": {\"triggerCharacters\": [\".\", \":\", \"=\", \"{\", "
-								   "\">\", \" \"], \"resolveProvider\": true},"
-								   " \"definitionProvider\": true,"
-								   " \"referencesProvider\": true,"
-								   " \"documentHighlightProvider\": true,"
-								   " \"renameProvider\": {\"prepareProvider\": true},"
-								   " \"documentSymbolProvider\": true,"
-								   " \"workspaceSymbolProvider\": true,"
-								   " \"documentFormattingProvider\": true,"
-								   " \"documentOnTypeFormattingProvider\": {\"firstTriggerCharacter\": \"}\"},"
-								   " \"codeActionProvider\": {\"codeActionKinds\": [\"quickfix\", \"source.fixAll\"]},"
-								   " \"codeLensProvider\": {\"resolveProvider\": false},"
-								   " \"foldingRangeProvider\": true,"
-								   " \"selectionRangeProvider\": true,"
-								   " \"inlayHintProvider\": true,"
-								   " \"documentLinkProvider\": {\"resolveProvider\": false},"
-								   " \"semanticTokensProvider\": {\"full\": true}}";
+static const char capabilities[] =
+	"{\"textDocumentSync\": {\"openClose\": true, \"change\": 2, \"save\": false},"
+	" \"hoverProvider\": true,"
+	" \"completionProvider\": {\"triggerCharacters\": [\".\", \":\", \"=\", \"{\", "
+	"\">\", \" \"], \"resolveProvider\": true},"
+	" \"signatureHelpProvider\": {\"triggerCharacters\": [\"(\", \",\"]},"
+	" \"definitionProvider\": true,"
+	" \"typeDefinitionProvider\": true,"
+	" \"callHierarchyProvider\": true,"
+	" \"documentRangeFormattingProvider\": true,"
+	" \"referencesProvider\": true,"
+	" \"documentHighlightProvider\": true,"
+	" \"renameProvider\": {\"prepareProvider\": true, \"workDoneProgress\": true},"
+	" \"documentSymbolProvider\": true,"
+	" \"workspaceSymbolProvider\": {\"workDoneProgress\": true},"
+	" \"documentFormattingProvider\": true,"
+	" \"documentOnTypeFormattingProvider\": {\"firstTriggerCharacter\": \"}\"},"
+	" \"codeActionProvider\": {\"codeActionKinds\": [\"quickfix\", \"source.fixAll\", \"refactor.rewrite\"]},"
+	" \"codeLensProvider\": {\"resolveProvider\": false, \"workDoneProgress\": true},"
+	" \"foldingRangeProvider\": true,"
+	" \"selectionRangeProvider\": true,"
+	" \"inlayHintProvider\": true,"
+	" \"documentLinkProvider\": {\"resolveProvider\": false},"
+	" \"semanticTokensProvider\": {\"full\": true},"
+	" \"workspace\": {\"workspaceFolders\": {\"supported\": true,"
+	" \"changeNotifications\": true}}}";
 /* A client that shows diagnostics which are pushed as well as those that it pulls would show each twice, so it says
  * which it wants. */
-static const char pulling[] = "{\"interFileDependencies\": true, \"workspaceDiagnostics\": false}";
+static const char pulling[] =
+	"{\"interFileDependencies\": true, \"workspaceDiagnostics\": true, \"workDoneProgress\": true}";
 
 static json_t *constant(const char *text)
 {
@@ -355,6 +273,8 @@ static json_t *capabilities_of(const struct server *s)
 	return all;
 }
 
+enum { MAX_DELAY = 1000000 /* ms */ };
+
 static json_t *initialize(struct server *s, const json_t *params)
 {
 	const json_t *client = json_object_get(params, "capabilities");
@@ -363,17 +283,42 @@ static json_t *initialize(struct server *s, const json_t *params)
 	s->state = STATE_RUNNING;
 	s->utf8 = has_word(member(client, "general.positionEncodings"), "utf-8");
 	s->snippets = json_is_true(member(client, "textDocument.completion.completionItem.snippetSupport"));
+	s->label_offsets = json_is_true(
+		member(client, "textDocument.signatureHelp.signatureInformation.parameterInformation.labelOffsetSupport"));
+	s->watches = json_is_true(member(client, "workspace.didChangeWatchedFiles.dynamicRegistration"));
+	s->refreshes_lenses = json_is_true(member(client, "workspace.codeLens.refreshSupport"));
 	const char *diagnostics = json_string_value(member(params, "initializationOptions.diagnostics"));
 	s->pulls = diagnostics && !strcmp(diagnostics, "pull");
-	read_settings(s, json_object_get(params, "initializationOptions"));
+	const json_t *delay = member(params, "initializationOptions.progress");
+	if (json_is_integer(delay) && json_integer_value(delay) <= MAX_DELAY)
+		s->progress.delay = (long)json_integer_value(delay);
+	s->progress.creates = json_is_true(member(client, "window.workDoneProgress"));
+	workspace_open(s, params);
+	settings_read(s, json_object_get(params, "initializationOptions"));
 	return json_pack("{s:o, s:{s:s, s:s}}", "capabilities", capabilities_of(s), "serverInfo", "name", "deployc",
-	                 "version", s->options->version);
+	                 "version", DEPLOYC_VERSION);
+}
+
+/* Files that texts use, and their locks, which others may write. */
+static const char watchers[] =
+	"{\"registrations\": [{\"id\": \"deployc/files\", \"method\": \"workspace/didChangeWatchedFiles\", "
+	"\"registerOptions\":"
+	" {\"watchers\": [{\"globPattern\": \"**/*.deploy\"}, {\"globPattern\": \"**/*.lock\"}]}}]}";
+
+static void initialized(struct server *s, const json_t *params)
+{
+	(void)params;
+	lsp_progress_make(&s->progress);
+	if (s->watches)
+		wire_send(&s->wire, json_pack("{s:s, s:s, s:s, s:o}", "jsonrpc", "2.0", "id", "deployc/watch", "method",
+		                              "client/registerCapability", "params", constant(watchers)));
 }
 
 static json_t *shutdown_server(struct server *s, const json_t *params)
 {
 	(void)params;
 	s->state = STATE_SHUT;
+	workspace_give_up(s);
 	return NULL;
 }
 
@@ -398,6 +343,11 @@ static const struct {
 	{"textDocument/completion", complete_at},
 	{"completionItem/resolve", complete_item},
 	{"textDocument/definition", definition_of},
+	{"textDocument/signatureHelp", signature_at},
+	{"textDocument/typeDefinition", type_definition_of},
+	{"textDocument/prepareCallHierarchy", hierarchy_prepare},
+	{"callHierarchy/incomingCalls", hierarchy_incoming},
+	{"callHierarchy/outgoingCalls", hierarchy_outgoing},
 	{"textDocument/references", references_of},
 	{"textDocument/documentHighlight", highlights_of},
 	{"textDocument/prepareRename", prepare_rename},
@@ -405,6 +355,7 @@ static const struct {
 	{"textDocument/documentSymbol", symbols_of},
 	{"workspace/symbol", workspace_symbols},
 	{"textDocument/formatting", format_document},
+	{"textDocument/rangeFormatting", format_range},
 	{"textDocument/onTypeFormatting", format_typed},
 	{"textDocument/codeAction", actions_of},
 	{"textDocument/codeLens", lenses_of},
@@ -413,6 +364,7 @@ static const struct {
 	{"textDocument/inlayHint", hints_of},
 	{"textDocument/documentLink", links_of},
 	{"textDocument/diagnostic", diagnostics_pull},
+	{"workspace/diagnostic", workspace_diagnostics},
 	{"textDocument/semanticTokens/full", semantic_tokens},
 };
 static const struct {
@@ -425,6 +377,9 @@ static const struct {
 	{"textDocument/didClose", did_close},
 	{"workspace/didChangeConfiguration", did_change_configuration},
 	{"workspace/didChangeWatchedFiles", did_change_files},
+	{"workspace/didChangeWorkspaceFolders", workspace_folders_changed},
+	{"initialized", initialized},
+	{"$/cancelRequest", workspace_cancel},
 };
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -449,6 +404,8 @@ static void answer_request(struct server *s, const json_t *id, const char *metho
 	request_handler *answer = find_request(method);
 	json_t *result = NULL;
 	s->error = (enum lsp_error)0;
+	s->id = id;
+	s->deferred = false;
 	if (s->state == STATE_NEW && answer != initialize)
 		server_fail(s, LSP_NOT_INITIALIZED, "`initialize` comes first");
 	else if (s->state == STATE_SHUT)
@@ -457,9 +414,10 @@ static void answer_request(struct server *s, const json_t *id, const char *metho
 		server_fail(s, LSP_UNKNOWN_METHOD, "there is no method `%s`", method);
 	else
 		result = answer(s, params);
+	lsp_progress_done(&s->progress); /* the request's token ends with its answer */
 	if (s->error)
 		send_error(s, id, s->error, s->message);
-	else
+	else if (!s->deferred)
 		send_result(s, id, result);
 }
 
@@ -470,7 +428,7 @@ struct job {
 	struct heap heap;
 	struct arena arena;
 	const json_t *message;
-	struct document *document; /* without a message: its diagnostics are due */
+	struct document *document; /* without a message: its diagnostics are due; NULL: a file of the workspace is */
 };
 
 static int do_message(struct job *j)
@@ -482,7 +440,9 @@ static int do_message(struct job *j)
 		answer_request(j->server, id, method, params);
 	else if (method)
 		take_notification(j->server, method, params);
-	else if (!json_object_get(j->message, "result") && !json_object_get(j->message, "error"))
+	else if (json_object_get(j->message, "result") || json_object_get(j->message, "error"))
+		lsp_progress_made(&j->server->progress, id, !json_object_get(j->message, "error"));
+	else
 		send_error(j->server, id, LSP_INVALID_REQUEST, "a message has a method");
 	return 0;
 }
@@ -494,20 +454,42 @@ static int do_job(void *context)
 	j->server->arena = &j->arena;
 	if (j->message)
 		return do_message(j);
-	diagnostics_push(j->server, j->document);
+	if (j->document)
+		diagnostics_push(j->server, j->document);
+	else
+		workspace_step(j->server);
 	return 0;
+}
+
+/* What a client shows while the work runs: "checking a.deploy". */
+static void watch(struct server *s, const struct job *j)
+{
+	const json_t *params = json_object_get(j->message, "params"), *token = json_object_get(params, "workDoneToken");
+	const char *uri = json_string_value(json_object_get(json_object_get(params, "textDocument"), "uri"));
+	const char *method = json_string_value(json_object_get(j->message, "method"));
+	uri = j->document ? j->document->uri : uri;
+	const char *slash = uri ? strrchr(uri, '/') : NULL;
+	char title[128];
+	snprintf(title, sizeof title, "checking %.100s", slash ? slash + 1 : "files");
+	bool has_own = method ? !strcmp(method, "workspace/diagnostic") : !j->document;
+	if (!has_own)
+		lsp_progress_watch(&s->progress, token, title);
 }
 
 static void run_job(struct server *s, struct job *j)
 {
 	j->server = s;
 	const json_t *id = json_object_get(j->message, "id");
-	if (heap_run(&j->heap, do_job, j) && id && json_object_get(j->message, "method"))
+	watch(s, j);
+	int status = heap_run(&j->heap, do_job, j);
+	lsp_progress_done(&s->progress);
+	if (status && id && json_object_get(j->message, "method"))
 		send_error(s, id, LSP_INTERNAL_ERROR, "internal error in deployc: its log has more");
 }
 
-/* Sends the diagnostics that are due for one document: those that were not sent, then those of goals. */
-static bool push_one(struct server *s)
+/* Sends the diagnostics that are due for one document: those that were not sent, then those of goals; then checks a
+ * file of the workspace. false: nothing is due. */
+static bool work_ahead(struct server *s)
 {
 	for (int times = 0; times < 2 && !s->pulls; times++)
 		for (struct document *d = s->documents; d; d = d->next)
@@ -516,7 +498,11 @@ static bool push_one(struct server *s)
 				run_job(s, &j);
 				return true;
 			}
-	return false;
+	struct job j = {0};
+	bool waits = workspace_waits(s);
+	if (waits)
+		run_job(s, &j);
+	return waits;
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -572,24 +558,47 @@ static void end(struct server *s, struct waiting *q)
 		analysis_free(d->analysis);
 		document_free(d);
 	}
+	workspace_close(s);
+	lsp_progress_close(&s->progress);
 	arena_free(&s->settings);
 	wire_free(&s->wire);
 }
 
+struct reading_library {
+	struct server *server;
+	struct arena *arena;
+};
+
+static int read_library(void *context)
+{
+	struct reading_library *r = context;
+	r->server->files = r->server->sema.library = library_read(r->arena);
+	return 0;
+}
+
 int lsp_serve(const struct lsp_options *o, int in, int out)
 {
-	struct server s = {.options = o, .wire = {.in = in, .out = out}, .sema = o->sema, .deploy = o->deploy};
+	struct server s = {.options = o,
+	                   .wire = {.in = in, .out = out, .writing = PTHREAD_MUTEX_INITIALIZER},
+	                   .sema = o->sema,
+	                   .deploy = o->deploy};
 	struct arena arena = {0};
+	struct spares spares = {.n = 0};
 	struct waiting q = {0};
-	s.library = library_folder(&arena, o->version);
+	struct heap heap = {0};
+	s.spares = &spares;
+	heap_run(&heap, read_library, &(struct reading_library){&s, &arena});
+	lsp_progress_open(&s.progress, &s.wire);
+	s.library = library_folder(&arena);
 	while (!(s.wire.over && !q.n) && s.state != STATE_ENDED) {
 		read_ahead(&s, &q, false);
 		if (q.n)
 			handle_first(&s, &q);
-		else if (!push_one(&s))
+		else if (!work_ahead(&s))
 			read_ahead(&s, &q, true);
 	}
 	end(&s, &q);
+	spares_free(&spares);
 	arena_free(&arena);
 	return s.state == STATE_ENDED ? 0 : 1;
 }

@@ -133,17 +133,33 @@ static void write_all(struct wire *w, const char *text, size_t n)
 	}
 }
 
-void wire_send(struct wire *w, json_t *message)
+void wire_put(struct wire *w, const char *text, size_t n)
 {
-	char header[64], *text = json_dumps(message, JSON_COMPACT);
+	pthread_mutex_lock(&w->writing);
+	write_all(w, text, n);
+	pthread_mutex_unlock(&w->writing);
+}
+
+char *wire_text(json_t *message)
+{
+	enum { HEADER = 64 };
+	char *text = json_dumps(message, JSON_COMPACT);
 	if (!text)
 		internal_error("a message has no JSON form");
 	size_t n = strlen(text);
-	int head = snprintf(header, sizeof header, "Content-Length: %zu\r\n\r\n", n);
-	write_all(w, header, (size_t)head);
-	write_all(w, text, n);
+	char *out = heap_malloc(HEADER + n + 1);
+	int head = snprintf(out, HEADER, "Content-Length: %zu\r\n\r\n", n);
+	memcpy(out + head, text, n + 1);
 	json_text_free(text);
 	json_decref(message);
+	return out;
+}
+
+void wire_send(struct wire *w, json_t *message)
+{
+	char *text = wire_text(message);
+	wire_put(w, text, strlen(text));
+	json_text_free(text);
 }
 
 void wire_free(struct wire *w)

@@ -3,6 +3,7 @@
 #ifndef DEPLOYC_LSP_WIRE_H
 #define DEPLOYC_LSP_WIRE_H
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -14,6 +15,7 @@ struct wire {
 	bool over;     /* the input ended, or is not understood any more */
 	bool cut;      /* it ended within a message */
 	bool unwanted; /* the client does not read: what is sent is dropped */
+	pthread_mutex_t writing;
 };
 
 enum { MAX_MESSAGE = 64 << 20, MAX_HEADER = 4096 /* bytes */ };
@@ -29,5 +31,8 @@ enum wire_result {
 enum wire_result wire_next(struct wire *w, bool wait, json_t **message);
 /* Sends a message, and releases it. */
 void wire_send(struct wire *w, json_t *message);
+/* The same in two steps. wire_text: header and text, freed by json_text_free. wire_put may be called by any thread. */
+char *wire_text(json_t *message);
+void wire_put(struct wire *w, const char *text, size_t n);
 void wire_free(struct wire *w);
 #endif

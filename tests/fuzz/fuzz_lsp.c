@@ -24,23 +24,32 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 }
 
 static const char *const methods[] = {
-	"hover",
-	"completion",
-	"definition",
-	"references",
-	"documentHighlight",
-	"prepareRename",
-	"rename",
-	"documentSymbol",
-	"formatting",
-	"codeAction",
-	"codeLens",
-	"foldingRange",
-	"selectionRange",
-	"inlayHint",
-	"documentLink",
-	"diagnostic",
-	"semanticTokens/full",
+	"textDocument/hover",
+	"textDocument/completion",
+	"textDocument/definition",
+	"textDocument/references",
+	"textDocument/documentHighlight",
+	"textDocument/prepareRename",
+	"textDocument/rename",
+	"textDocument/documentSymbol",
+	"textDocument/formatting",
+	"textDocument/codeAction",
+	"textDocument/codeLens",
+	"textDocument/foldingRange",
+	"textDocument/selectionRange",
+	"textDocument/inlayHint",
+	"textDocument/documentLink",
+	"textDocument/diagnostic",
+	"textDocument/semanticTokens/full",
+	"textDocument/signatureHelp",
+	"textDocument/typeDefinition",
+	"textDocument/rangeFormatting",
+	"textDocument/onTypeFormatting",
+	"textDocument/prepareCallHierarchy",
+	"callHierarchy/incomingCalls",
+	"callHierarchy/outgoingCalls",
+	"workspace/symbol",
+	"workspace/diagnostic",
 };
 enum { METHODS = sizeof methods / sizeof *methods };
 static const char *const pieces[] = {"",  "{", "}",  "\n",   "tp = ", " GiB", "\"", "//",
@@ -80,12 +89,16 @@ static void send_edit(FILE *in, const uint8_t *op)
 
 static void send_request(FILE *in, const uint8_t *op)
 {
-	char method[64];
-	snprintf(method, sizeof method, "textDocument/%s", methods[op[0] % METHODS]);
-	send_message(in, method, "1",
-	             json_pack("{s:o, s:o, s:o, s:[o], s:s}", "textDocument", document(), "position",
-	                       position(op[1], op[2]), "range", range(op, op[3]), "positions", position(op[1], op[2]),
-	                       "newName", "renamed"));
+	static const char *const names[][2] = {
+		{"std.ops", "silu"}, {"std.decoder", "GQA"}, {"/nowhere/fuzz.deploy", "PlainMLP"}, {"std.none", ""}};
+	const char *const *name = names[op[3] % 4];
+	json_t *data =
+		json_pack("{s:s, s:s, s:s}", "document", "file:///nowhere/fuzz.deploy", "module", name[0], "name", name[1]);
+	send_message(in, methods[op[0] % METHODS], "1",
+	             json_pack("{s:o, s:o, s:o, s:[o], s:s, s:s, s:i, s:s, s:{s:o}}", "textDocument", document(),
+	                       "position", position(op[1], op[2]), "range", range(op, op[3]), "positions",
+	                       position(op[1], op[2]), "newName", "renamed", "query", pieces[op[3] % PIECES],
+	                       "partialResultToken", 1, "workDoneToken", "w", "item", "data", data));
 }
 
 static bool write_session(FILE *in, const uint8_t *data, size_t size)
@@ -123,7 +136,7 @@ static void look_at(int out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct lsp_options options = {.version = "fuzz"};
+	struct lsp_options options = {0};
 	int in = memfd_create("in", 0), out = memfd_create("out", 0);
 	FILE *session = fdopen(dup(in), "w");
 	bool sound = target_find(NULL, &options.target);
