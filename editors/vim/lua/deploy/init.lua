@@ -1,4 +1,4 @@
--- The client of `deployc lsp`, and commands of deployc over a buffer.
+-- Neovim's client of `deployc lsp`.
 --
 -- vim.g.deploy_command: the program, 'deployc' if it is not set. vim.g.deploy_settings: {deployment, define, include}.
 local M = {}
@@ -28,19 +28,6 @@ function M.attach(buffer)
     clients[root] = id
   end
   if id then vim.lsp.buf_attach_client(buffer, id) end
-end
-
--- Shows what the command prints in a window below, which `q` closes.
-function M.run(words)
-  local text = table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\n') .. '\n'
-  local command = { program() }
-  vim.list_extend(command, words)
-  if words[1] ~= 'explain' then table.insert(command, '-') end
-  local out = vim.fn.systemlist(command, text)
-  vim.cmd('botright new')
-  vim.api.nvim_buf_set_lines(0, 0, -1, false, out)
-  vim.bo.buftype, vim.bo.bufhidden, vim.bo.modifiable = 'nofile', 'wipe', false
-  vim.api.nvim_buf_set_keymap(0, 'n', 'q', '<cmd>close<cr>', { noremap = true, silent = true })
 end
 
 return M
