@@ -16,7 +16,8 @@ _Static_assert(sizeof(struct dr_param) == 104 && offsetof(struct dr_param, base)
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_step_input) == 32, "input");
-_Static_assert(sizeof(struct dr_kernel) == 80, "kernel");
+_Static_assert(sizeof(struct dr_kernel) == 216, "kernel");
+_Static_assert((int)DR_RESULTS == (int)CONTRACT_MAX_PARTS, "each part has a result");
 _Static_assert(sizeof(struct dr_gap) == 16, "gap");
 _Static_assert(sizeof(struct dr_step_program) == 40, "step program");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
@@ -357,12 +358,18 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->worker_elements = (uint64_t)s->target.worker_elements;
 }
 
-static struct dr_result kernel_result(const struct kernel *k)
+static void set_results(const struct kernel *k, struct dr_result *out)
 {
 	const struct kernel_contract *c = &k->contract;
-	if (k->family != KERNEL_CONTRACT || c->grouped)
-		return (struct dr_result){0};
-	return (struct dr_result){dtype_code(c->y), narrow(c->batch, "batches"), c->n, c->y_stride, c->y_batch};
+	for (int i = 0; k->family == KERNEL_CONTRACT && !c->grouped && i <= c->more; i++) {
+		struct contract_part p = contract_part(c, i);
+		out[i] = (struct dr_result){.dtype = dtype_code(c->y),
+		                            .batch = narrow(c->batch, "batches"),
+		                            .argument = (uint32_t)contract_result(c, i),
+		                            .n = p.n,
+		                            .stride = p.y_stride,
+		                            .batch_stride = p.y_batch};
+	}
 }
 
 /* The position of the only NUMBER argument; -1: there are none, or several. */
@@ -389,8 +396,8 @@ static struct dr_work kernel_rows_work(const struct kernel *k)
 	int64_t none[ROWS_MAX_OPERANDS + 8] = {0}, one[ROWS_MAX_OPERANDS + 8] = {0};
 	int at = only_number(k);
 	struct dr_work out = {.kind = kinds[kernel_work(k, none).kind], .count = at};
-	if (at < 0 || out.kind == DR_WORK_GROUPED)
-		return out.count = -1, out;
+	if (at < 0)
+		return out;
 	one[at] = 1;
 	struct kernel_work w = kernel_work(k, one);
 	struct kernel_cost row = kernel_cost(k, one, 1, 1);
@@ -398,7 +405,8 @@ static struct dr_work kernel_rows_work(const struct kernel *k)
 	out.row_bytes = kernel_cost(k, one, 0, 1).bytes;
 	out.bytes = w.kind == WORK_ATTENTION ? row.bytes - out.row_bytes : kernel_cost(k, none, 0, 1).bytes;
 	out.row_bytes -= w.kind == WORK_ATTENTION ? 0 : out.bytes;
-	if (out.kind == DR_WORK_PRODUCT) {
+	out.groups = w.kind == WORK_GROUPED ? narrow(w.product.groups, "experts") : 0;
+	if (out.kind == DR_WORK_PRODUCT || out.kind == DR_WORK_GROUPED) {
 		out.weights = dtype_code(w.product.weights);
 		out.activations = dtype_code(w.product.activations);
 	}
@@ -410,7 +418,8 @@ static struct dr_span kernels(struct blob *b, const struct schedule *s)
 	struct dr_kernel *out = arena_array(b->arena, struct dr_kernel, s->kernels.n);
 	for (int i = 0; i < s->kernels.n; i++) {
 		const struct kernel *k = &s->kernels.at[i];
-		out[i] = (struct dr_kernel){(uint64_t)kernel_elements(k), kernel_result(k), kernel_rows_work(k)};
+		out[i] = (struct dr_kernel){.elements = (uint64_t)kernel_elements(k), .work = kernel_rows_work(k)};
+		set_results(k, out[i].result);
 	}
 	return blob_data(b, out, (size_t)s->kernels.n, sizeof *out, _Alignof(struct dr_kernel));
 }

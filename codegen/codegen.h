@@ -24,10 +24,15 @@ bool codegen_cpus(void);
 bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out);
 /* For a GPU: which way a kernel takes, and the functions of CODEGEN_PTX that it consists of. */
 enum { CODEGEN_FUNCTIONS = 4 };
+enum codegen_way {
+	WAY_GENERAL,
+	WAY_TUNED,
+	WAY_FMA /* a tuned contraction by multiply-adds in f32, not on the matrix units */
+};
 struct codegen_kernel {
 	const char *name, *function[CODEGEN_FUNCTIONS];
 	int functions;
-	bool tuned;     /* else it takes the general path */
+	enum codegen_way way;
 	const char *op; /* the first operation that launches it; NULL: none does */
 	int places;     /* operations that launch it, in all programs */
 };

@@ -156,12 +156,12 @@ LLVMValueRef arg_integer(struct codegen *g, int i); /* i64 */
 /* This worker's part of argument i, a workspace of `bytes` for each worker. */
 LLVMValueRef arg_workspace_part(struct codegen *g, int i, int64_t bytes);
 struct ir_loop share_begin(struct codegen *g,
-                           LLVMValueRef items); /* this worker's items of [0, items); end with loop_end() */
+                           LLVMValueRef items); /* this share's items of [0, items); end with loop_end() */
 /* What one of a team's threads does for all of them, such as to store a number. */
 struct ir_branch lead_begin(struct codegen *g);
 void lead_end(struct codegen *g, const struct ir_branch *b);
-LLVMValueRef worker_count(struct codegen *g);     /* i32 */
-struct ir_branch first_worker(struct codegen *g); /* if (worker == 0); end with if_end() */
+LLVMValueRef share_count(struct codegen *g);     /* i32 */
+struct ir_branch first_share(struct codegen *g); /* if (share == 0); end with if_end() */
 
 /* ---- kernel_tiles.c ---- */
 /* Where row n of a weight begins, in elements from its group's first tile. k_padded: elements of a row, padded. */
@@ -178,7 +178,7 @@ LLVMValueRef packed_index(struct codegen *g, const struct packing *p, enum dtype
 
 /* ---- emitters: what each form of an image emits in its own way
  * -------------------------------------------------------- The files here emit the rest for all of them: for any number
- * of workers, and of lanes in a vector. */
+ * of shares, and of lanes in a vector. */
 /* A micro-kernel of contractions: a function that computes f32 out[rows][n_tile] = x[rows][k] times one tile of
  * weights. Each sum is one chain of multiply-adds in the order of k. x_stride: bytes between rows of x. */
 enum { TILE_X, TILE_W, TILE_OUT, TILE_K, TILE_X_STRIDE, TILE_PARAMS };
@@ -191,7 +191,7 @@ LLVMValueRef contract_tile_function(struct codegen *g, const struct contract_til
 
 struct emitter {
 	unsigned memory; /* LLVM's address space of what arguments point to */
-	/* A GPU's: this thread's number in its team, i64. Then workers take items in turn; else each takes neighbours. */
+	/* A GPU's: this thread's number in its team, i64. Then shares have items in turn; else each has neighbours. */
 	LLVMValueRef (*member)(struct codegen *g);
 	/* Adds the kernels and dr_image. level: of optimization, where the kernels are a module of their own. */
 	void (*add_image)(struct codegen *g, const struct schedule *s, struct heap *heap, int level);

@@ -1,14 +1,11 @@
 /* Attention over the paged cache, page by page, large pages in pieces: scores, softmax with running maximum and sum,
  * weighted values. Queries that read the same pages are processed together: the query heads of one key/value head, and
  * neighbouring tokens of one sequence. The result of a query does not depend on the others: sums run in the order of
- * features and positions, and a page that the query does not see changes nothing. So ranks and workers may divide the
+ * features and positions, and a page that the query does not see changes nothing. So ranks and shares may divide the
  * work in any way. */
 #include "emit.h"
 
-enum {
-	TILE_ROWS = PRODUCT_MAX_ROWS,
-	ITEMS_PER_WORKER = 4 /* with few tokens, blocks shrink until each worker has this many items */
-};
+enum { TILE_ROWS = PRODUCT_MAX_ROWS };
 static const double LOWEST = -1e30; /* running maximum before any score; finite, so that differences are not NaN */
 
 /* ---- state of one kernel --------------------------------------------------------------------- */
@@ -453,12 +450,11 @@ static void attend_block(struct attend *a, LLVMValueRef from, LLVMValueRef to)
 	loop_end(g, &l);
 }
 
-/* Tokens per item: as many as may be processed together, fewer if workers would be idle. */
+/* Tokens per item: as many as may be processed together, fewer if a share would have no item. */
 static LLVMValueRef block_size(struct attend *a, LLVMValueRef heads)
 {
 	struct codegen *g = a->g;
-	LLVMValueRef share = ir_mul(g, ir_wide(g, worker_count(g)), ir_i64(g, ITEMS_PER_WORKER));
-	LLVMValueRef fair = ir_div(g, ir_mul(g, a->rows, heads), share);
+	LLVMValueRef fair = ir_div(g, ir_mul(g, a->rows, heads), ir_wide(g, share_count(g)));
 	return ir_max(g, ir_i64(g, 1), ir_min(g, fair, ir_i64(g, a->token_block)));
 }
 

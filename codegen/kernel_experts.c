@@ -178,7 +178,7 @@ void emit_route(struct codegen *g, const char *name, const struct kernel_route *
 
 /* ---- counting sorts -------------------------------------------------------------------------------------------------
  * First start[key + 1] counts the items of a key. Then start[key] is where the key begins. It advances as items are
- * placed, until it is where the key ends and the next begins; shifting by one restores it. One worker does all of it,
+ * placed, until it is where the key ends and the next begins; shifting by one restores it. One share has all of it,
  * since there is little to do. */
 struct sort {
 	struct codegen *g;
@@ -252,7 +252,7 @@ static void restore_starts(const struct sort *s)
 
 static void emit_counting_sort(const struct sort *s)
 {
-	struct ir_branch serial = first_worker(s->g);
+	struct ir_branch serial = first_share(s->g);
 	count_keys(s);
 	place_items(s);
 	restore_starts(s);

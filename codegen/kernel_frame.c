@@ -1,12 +1,12 @@
-/* Shared by the functions of all kernel families: the calling convention of dag/kernel.h, arguments, a worker's
- * part. */
+/* Shared by the functions of all kernel families: the calling convention of dag/kernel.h, arguments, shares of the
+ * work. */
 #include "emit.h"
 
-enum { PARAM_ARGS, PARAM_WORKER, PARAM_WORKERS, PARAMS };
+enum { PARAM_ARGS, PARAM_WORKER, PARAM_SHARE, PARAM_SHARES, PARAMS };
 
 LLVMValueRef kernel_begin(struct codegen *g, const char *name)
 {
-	LLVMTypeRef params[PARAMS] = {g->ptr, g->i32, g->i32};
+	LLVMTypeRef params[PARAMS] = {g->ptr, g->i32, g->i32, g->i32};
 	LLVMValueRef f = ir_function(g, name, g->nothing, params, PARAMS, false);
 	ir_attribute(g, f, PARAM_ARGS, "noalias");
 	ir_attribute(g, f, PARAM_ARGS, "readonly");
@@ -38,16 +38,16 @@ LLVMValueRef arg_workspace_part(struct codegen *g, int i, int64_t bytes)
 	return ir_offset(g, arg_pointer(g, i), ir_mul(g, worker, ir_i64(g, bytes)));
 }
 
-LLVMValueRef worker_count(struct codegen *g) { return LLVMGetParam(g->function, PARAM_WORKERS); }
+LLVMValueRef share_count(struct codegen *g) { return LLVMGetParam(g->function, PARAM_SHARES); }
 
 struct ir_loop share_begin(struct codegen *g, LLVMValueRef items)
 {
-	LLVMValueRef worker = ir_wide(g, LLVMGetParam(g->function, PARAM_WORKER));
-	LLVMValueRef workers = ir_wide(g, worker_count(g)), one = ir_i64(g, 1);
+	LLVMValueRef share = ir_wide(g, LLVMGetParam(g->function, PARAM_SHARE));
+	LLVMValueRef shares = ir_wide(g, share_count(g)), one = ir_i64(g, 1);
 	if (g->emitter->member)
-		return loop_begin(g, worker, items, workers);
-	LLVMValueRef from = ir_div(g, ir_mul(g, items, worker), workers);
-	LLVMValueRef to = ir_div(g, ir_mul(g, items, ir_add(g, worker, one)), workers);
+		return loop_begin(g, share, items, shares);
+	LLVMValueRef from = ir_div(g, ir_mul(g, items, share), shares);
+	LLVMValueRef to = ir_div(g, ir_mul(g, items, ir_add(g, share, one)), shares);
 	return loop_begin(g, from, to, one);
 }
 
@@ -64,7 +64,7 @@ void lead_end(struct codegen *g, const struct ir_branch *b)
 		if_end(g, b);
 }
 
-struct ir_branch first_worker(struct codegen *g)
+struct ir_branch first_share(struct codegen *g)
 {
-	return if_begin(g, ir_compare(g, LLVMIntEQ, LLVMGetParam(g->function, PARAM_WORKER), ir_i32(g, 0)));
+	return if_begin(g, ir_compare(g, LLVMIntEQ, LLVMGetParam(g->function, PARAM_SHARE), ir_i32(g, 0)));
 }

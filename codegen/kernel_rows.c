@@ -1,9 +1,9 @@
-/* Kernels of pointwise chains and reductions along the innermost axis, for workers. A row is walked once per level of
- * reductions, then once to store. Values that vary along the axis are recomputed in each walk, so only scalars live
- * across walks and rows may be of any length. */
+/* Kernels of pointwise chains and reductions along the innermost axis, a row after the other. A row is walked once per
+ * level of reductions, then once to store. Values that vary along the axis are recomputed in each walk, so only scalars
+ * live across walks and rows may be of any length. */
 #include "rows.h"
 
-/* Without reductions, the innermost axis is cut into pieces, so that a single long row keeps all workers busy. */
+/* Without reductions, the innermost axis is cut into pieces, so that a single long row has work for all shares. */
 enum { PIECE = 1024 };
 
 static void walk_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)

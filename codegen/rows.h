@@ -1,11 +1,9 @@
-/* What the generators of rows kernels share: workers walk along a row one after another (kernel_rows.c), threads of a
+/* What the generators of rows kernels share: a worker walks along a row vector by vector (kernel_rows.c), threads of a
  * GPU together (gpu/rows.c). A walk visits a row's vectors; it computes the reductions of one level, and the last one
  * stores the results. */
 #ifndef DEPLOYC_CODEGEN_ROWS_H
 #define DEPLOYC_CODEGEN_ROWS_H
 #include "emit.h"
-
-enum { ROWS_MAX_OUTPUTS = 4 };
 
 struct rows {
 	struct codegen *g;

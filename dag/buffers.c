@@ -1,4 +1,5 @@
-/* Assigns offsets to the buffers of a step. A buffer's bytes are free before its first use and after its last. */
+/* Assigns offsets to the buffers of a step: large ones first, each at the lowest offset that is free from its first use
+ * to its last. A pass over rows may write its result over what it reads. */
 #include <stdlib.h>
 #include "lower.h"
 
@@ -68,9 +69,61 @@ static void live_ranges(struct lower *w)
 			at = extend_rounds(w, &p->blocks.at[i].body[body], at);
 }
 
-static int by_first(const void *a, const void *b)
+/* ---- results in place ------------------------------------------------------------------------ */
+static bool is_start(const struct argument *a)
+{
+	return a->kind == ARGUMENT_BUFFER && a->number.kind == NUMBER_CONST && !a->number.value;
+}
+
+static int operands_in(const struct instr *i, int buffer)
+{
+	int n = 0;
+	for (int k = 0; k < i->launch.n_args; k++)
+		n += i->launch.args[k].kind == ARGUMENT_BUFFER && i->launch.args[k].buffer == buffer;
+	return n;
+}
+
+/* May the result `o` of a pass, its instruction number `at`, take the place of its input `n`? The pass reads an element
+ * before it writes that of the same place, and nothing else reads the input any more. */
+static bool may_replace(struct lower *w, const struct instr *i, int at, int n, int o)
+{
+	const struct kernel_rows *k = &w->s->kernels.at[i->launch.kernel].rows;
+	const struct argument *from = &i->launch.args[n], *to = &i->launch.args[k->n_inputs + o];
+	if (!is_start(from) || !is_start(to) || !rows_same_elements(k, &k->input[n], &k->output[o]))
+		return false;
+	const struct buffer *x = &w->buffers.at[from->buffer], *y = &w->buffers.at[to->buffer];
+	return !x->fixed && !y->fixed && x->first < at && x->last == at && y->first == at && y->replaces < 0
+	       && x->bytes == y->bytes && operands_in(i, from->buffer) == 1 && operands_in(i, to->buffer) == 1;
+}
+
+static void replace_in(struct lower *w, const struct instr *i, int at)
+{
+	const struct kernel *k = i->kind == INSTR_LAUNCH ? &w->s->kernels.at[i->launch.kernel] : NULL;
+	bool taken[ROWS_MAX_OPERANDS] = {false};
+	for (int o = 0; k && k->family == KERNEL_ROWS && o < k->rows.n_outputs; o++)
+		for (int n = 0; n < k->rows.n_inputs; n++)
+			if (!taken[n] && may_replace(w, i, at, n, o)) {
+				w->buffers.at[i->launch.args[k->rows.n_inputs + o].buffer].replaces = i->launch.args[n].buffer;
+				taken[n] = true;
+			}
+}
+
+static void find_replaced(struct lower *w)
+{
+	int at = 1;
+	for (int b = 0; b < w->step->blocks.n; b++)
+		for (int body = 0; body < w->step->blocks.at[b].n; body++)
+			for (int i = 0; i < w->step->blocks.at[b].body[body].n; i++)
+				replace_in(w, &w->step->blocks.at[b].body[body].at[i], at++);
+}
+
+/* ---- places ---------------------------------------------------------------------------------- */
+/* Large ones first. */
+static int by_bytes(const void *a, const void *b)
 {
 	const struct buffer *x = *(struct buffer *const *)a, *y = *(struct buffer *const *)b;
+	if (x->bytes != y->bytes)
+		return x->bytes > y->bytes ? -1 : 1;
 	if (x->first != y->first)
 		return x->first < y->first ? -1 : 1;
 	return x < y ? -1 : x > y;
@@ -82,14 +135,33 @@ static int by_offset(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Moves the placed buffers that are alive at `first` to the front. Returns their number. */
-static int keep_alive(struct buffer **placed, int n, int first)
+/* The buffer whose place a buffer has: its own, or that of one that it replaces, directly or by way of others. */
+static struct buffer *place_of(struct lower *w, struct buffer *b)
 {
-	int alive = 0;
+	while (b->replaces >= 0)
+		b = &w->buffers.at[b->replaces];
+	return b;
+}
+
+/* Sets how long each place is in use: until the last of those that have it in turn. */
+static void find_ends(struct lower *w)
+{
+	for (int i = 0; i < w->buffers.n; i++)
+		w->buffers.at[i].until = w->buffers.at[i].last;
+	for (int i = 0; i < w->buffers.n; i++) {
+		struct buffer *b = &w->buffers.at[i], *place = place_of(w, b);
+		place->until = b->last > place->until ? b->last : place->until;
+	}
+}
+
+/* Copies to `out` the placed buffers whose places are in use at the same time as that of `b`. Returns their number. */
+static int used_with(struct buffer **placed, int n, const struct buffer *b, struct buffer **out)
+{
+	int found = 0;
 	for (int i = 0; i < n; i++)
-		if (placed[i]->last >= first)
-			placed[alive++] = placed[i];
-	return alive;
+		if (placed[i]->first <= b->until && b->first <= placed[i]->until)
+			out[found++] = placed[i];
+	return found;
 }
 
 /* The offset of the first gap that is wide enough for `b` between the buffers alive with it. */
@@ -142,34 +214,50 @@ static void patch_step(struct lower *w)
 			patch_instrs(w, &w->step->blocks.at[i].body[body]);
 }
 
+/* Places the `n` buffers of `order` beside the `placed` ones in `done`. */
+static int64_t place_each(struct lower *w, struct buffer **order, int n, struct buffer **done, int placed)
+{
+	struct buffer **alive = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
+	int64_t bytes = 0;
+	for (int i = 0; i < placed; i++)
+		bytes = done[i]->offset + done[i]->bytes > bytes ? done[i]->offset + done[i]->bytes : bytes;
+	qsort(order, (size_t)n, sizeof *order, by_bytes);
+	for (int i = 0; i < n; i++) {
+		struct buffer *b = order[i];
+		if (w->target->gap)
+			b->offset = bytes + w->target->gap;
+		else if (b->replaces < 0)
+			b->offset = first_fit(alive, used_with(done, placed, b, alive), b);
+		else
+			continue;
+		done[placed++] = b;
+		bytes = b->offset + b->bytes > bytes ? b->offset + b->bytes : bytes;
+	}
+	for (int i = 0; i < n && !w->target->gap; i++)
+		order[i]->offset = place_of(w, order[i])->offset;
+	if (w->target->gap)
+		note_gaps(w, done, placed);
+	return bytes;
+}
+
 int64_t place_buffers(struct lower *w)
 {
 	live_ranges(w);
+	find_replaced(w);
+	find_ends(w);
 	int n = 0, placed = 0;
 	struct buffer **order = arena_array(w->arena, struct buffer *, w->buffers.n + 1),
 				  **done = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
-	int64_t bytes = 0;
 	for (int i = 0; i < w->buffers.n; i++) {
 		struct buffer *b = &w->buffers.at[i];
 		if (b->fixed) { /* outputs: read after the step, at the same offset in all programs */
 			b->first = 0;
-			b->last = ALWAYS;
+			b->last = b->until = ALWAYS;
 			done[placed++] = b;
-			if (b->offset + b->bytes > bytes)
-				bytes = b->offset + b->bytes;
 		} else if (b->first >= 0)
 			order[n++] = b;
 	}
-	qsort(order, (size_t)n, sizeof *order, by_first);
-	for (int i = 0; i < n; i++) {
-		placed = w->target->gap ? placed : keep_alive(done, placed, order[i]->first);
-		order[i]->offset = w->target->gap ? bytes + w->target->gap : first_fit(done, placed, order[i]);
-		done[placed++] = order[i];
-		if (order[i]->offset + order[i]->bytes > bytes)
-			bytes = order[i]->offset + order[i]->bytes;
-	}
-	if (w->target->gap)
-		note_gaps(w, done, placed);
+	int64_t bytes = place_each(w, order, n, done, placed);
 	for (int i = 0; i < w->buffers.n; i++) {
 		const struct buffer *b = &w->buffers.at[i];
 		if (b->first >= 0)

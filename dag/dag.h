@@ -296,9 +296,20 @@ struct local *dag_local(struct arena *arena, struct names *names, struct sink *s
  * does not build. */
 struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *l, const struct target *t);
 
+/* fuse.c: launches that are joined, in the order of fuse.def. */
+enum fusion {
+#define FUSION(NAME, name, what) FUSION_##NAME,
+#include "fuse.def"
+	FUSIONS
+};
+const char *fusion_name(enum fusion what); /* as `-f no-NAME` has it */
+
 /* What goals ask about the layouts: the number of collectives of a kind (`all_reduce`) in a region and below it, in the
  * step program that has more of them; -1: no such region. */
 int dag_count(const struct local *l, const char *kind, const char *region);
+/* Bytes that the weights of some rank take at least, if all ranks that rules may spread weights over have equal parts.
+ */
+double dag_least_weights(struct arena *arena, const struct deploy *d);
 /* Does a region's path end with this one? `attn` and `layer.attn` name the same. */
 bool dag_has_region(const struct program *p, const char *region);
 /* The layout of a value such as `layer.attn.kc` in a phase, as "[batch@dp, ctx]"; *format is its number format. NULL:

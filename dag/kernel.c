@@ -39,9 +39,42 @@ static int64_t operand_bytes(const struct kernel_rows *k, const struct rows_oper
 	return strided_bytes(rows, o->row_stride, last + 1, o->dtype);
 }
 
-static int64_t weight_bytes(const struct kernel_contract *k, int64_t groups)
+bool rows_same_elements(const struct kernel_rows *k, const struct rows_operand *x, const struct rows_operand *y)
 {
-	return packed_bytes(&k->pack, groups, k->n, k->k, k->w);
+	bool same = x->dtype == y->dtype && x->row_stride == y->row_stride && x->group_stride == y->group_stride;
+	for (int d = 0; d < k->dims; d++)
+		same &= x->stride[d] == y->stride[d] || k->extent[d] == 1;
+	return same;
+}
+
+struct contract_part contract_part(const struct kernel_contract *k, int i)
+{
+	return i ? k->other[i - 1] : (struct contract_part){k->n, k->y_stride, k->y_batch};
+}
+
+int contract_weight(const struct kernel_contract *k, int i) { return i ? CONTRACT_M + k->grouped + i : CONTRACT_W; }
+int contract_result(const struct kernel_contract *k, int i)
+{
+	return i ? CONTRACT_M + k->grouped + k->more + i : CONTRACT_Y;
+}
+
+int64_t contract_outputs(const struct kernel_contract *k)
+{
+	int64_t n = 0;
+	for (int i = 0; i <= k->more; i++)
+		n += contract_part(k, i).n;
+	return n;
+}
+
+static int64_t weight_bytes(const struct kernel_contract *k, int part, int64_t groups)
+{
+	return packed_bytes(&k->pack, groups, contract_part(k, part).n, k->k, k->w);
+}
+
+static int64_t result_bytes(const struct kernel_contract *k, int part, int64_t rows)
+{
+	struct contract_part p = contract_part(k, part);
+	return strided_bytes(rows, p.y_stride, (k->batch - 1) * p.y_batch + p.n, k->y);
 }
 
 /* ---- work ------------------------------------------------------------------------------------ */
@@ -57,7 +90,7 @@ static struct kernel_work contract_work(const struct kernel_contract *k, int64_t
 {
 	return (struct kernel_work){.kind = k->grouped ? WORK_GROUPED : WORK_PRODUCT,
 	                            .product = {.rows = rows,
-	                                        .n = k->n,
+	                                        .n = contract_outputs(k),
 	                                        .k = k->k,
 	                                        .batch = k->batch,
 	                                        .groups = k->groups,

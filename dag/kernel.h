@@ -4,9 +4,11 @@
  * Every activation is row-major: rows (tokens, wanted rows, or tokens at experts; their number is known at run time),
  * then static axes. Extents and strides are in elements, per rank. Everything but row counts is a constant.
  *
- * Calling convention of all kernels: void kernel(const uint64_t *args, int32_t worker, int32_t workers). Each of
- * `workers` threads calls it once, and the kernel takes its static share of the work. Arguments are device addresses or
- * integers. kernel.def lists the families: what each computes, its arguments in order, and its cost. */
+ * Calling convention of all kernels: void kernel(const uint64_t *args, int32_t worker, int32_t share, int32_t shares).
+ * A launch has the calls with share = 0 .. shares - 1, in any order, several at a time; each computes that share of the
+ * work. What is computed does not depend on who computes it: `worker`, which no two calls have at a time, only chooses
+ * the workspace. Arguments are device addresses or integers. kernel.def lists the families: what each computes, its
+ * arguments in order, and its cost. */
 #ifndef DEPLOYC_KERNEL_H
 #define DEPLOYC_KERNEL_H
 #include <stdbool.h>
@@ -34,7 +36,7 @@ enum kernel_family {
 #include "kernel.def"
 
 /* ---- rows: pointwise chains and reductions over the innermost axis (norms, softmax, casts, copies) ---- */
-enum { ROWS_MAX_DIMS = 9, ROWS_MAX_OPERANDS = 12, ROWS_MAX_NODES = 96 };
+enum { ROWS_MAX_DIMS = 9, ROWS_MAX_OPERANDS = 12, ROWS_MAX_OUTPUTS = 4, ROWS_MAX_NODES = 96 };
 enum rows_op {
 	ROWS_LOAD,  /* operand `a`, converted to f32. A kernel that only moves integers declares them f32 */
 	ROWS_CONST, /* number */
@@ -79,16 +81,25 @@ struct kernel_rows {
 	int dims;
 	int64_t extent[ROWS_MAX_DIMS]; /* static iteration axes, major to minor; dims >= 1 */
 	int n_inputs, n_outputs;
-	struct rows_operand input[ROWS_MAX_OPERANDS], output[4];
+	struct rows_operand input[ROWS_MAX_OPERANDS], output[ROWS_MAX_OUTPUTS];
 	int n_nodes;
 	struct rows_node node[ROWS_MAX_NODES]; /* operands before uses */
-	int result[4];                         /* result[i]: the node that output i stores */
+	int result[ROWS_MAX_OUTPUTS];          /* result[i]: the node that output i stores */
 	bool limited;                          /* it takes LIMIT: rows = min(M, limit) */
 	bool ranged;                           /* with groups: rows before offsets[0] are left out */
 	int64_t groups; /* > 0: LIMIT is offsets[groups + 1]; group g is rows [offsets[g], offsets[g + 1]) */
 };
+/* Have two operands of a pass each element at the same place, counted from where they begin, and in one format? */
+bool rows_same_elements(const struct kernel_rows *k, const struct rows_operand *x, const struct rows_operand *y);
 
 /* ---- contract: y[m, b, n] = sum_k x[m, b, k] * w[b, n, k], accumulated in f32 ---------------- */
+/* One launch may have several weights, each with a result of its own: its *parts*. Formats, packing, k, batches and
+ * groups are those of all. */
+enum { CONTRACT_MAX_PARTS = 4 };
+struct contract_part {
+	int64_t n;                 /* outputs */
+	int64_t y_stride, y_batch; /* of the result: between rows, between batches */
+};
 struct kernel_contract {
 	int64_t n, k;
 	int64_t x_stride, y_stride;      /* between rows */
@@ -97,7 +108,14 @@ struct kernel_contract {
 	struct packing pack;
 	bool grouped;
 	int64_t groups; /* if grouped: rows [offsets[g], offsets[g + 1]) use weight g, and batch == 1 */
+	int more;       /* parts besides the first, whose sizes are above */
+	struct contract_part other[CONTRACT_MAX_PARTS - 1];
 };
+/* Part i < 1 + more, and which arguments are its weight and its result. */
+struct contract_part contract_part(const struct kernel_contract *k, int i);
+int contract_weight(const struct kernel_contract *k, int i);
+int contract_result(const struct kernel_contract *k, int i);
+int64_t contract_outputs(const struct kernel_contract *k); /* of all parts */
 
 struct kernel_embed {
 	int64_t v, d;

@@ -43,6 +43,10 @@ static const struct kernel_field contract[] = {
 	FIELD(pack.swizzled),
 	FIELD(grouped),
 	FIELD(groups),
+	FIELD(more),
+	EACH(other, n),
+	EACH(other, y_stride),
+	EACH(other, y_batch),
 	{0},
 };
 #undef K

@@ -255,6 +255,9 @@ static void infer_outputs(struct infer *f)
 	}
 }
 
+/* Is there an error where one is enough? */
+static bool is_over(const struct local *l) { return l->sink->first_only && l->sink->errors; }
+
 /* rules: the phase whose rules count. */
 static void infer_phase(struct local *l, int phase, int rules)
 {
@@ -270,6 +273,8 @@ static void infer_phase(struct local *l, int phase, int rules)
 				infer_turn(&f);
 		if (l->live[i])
 			infer_value(&f, i);
+		if (is_over(l))
+			return;
 	}
 	infer_turn(&f);
 	infer_outputs(&f);
@@ -337,10 +342,14 @@ struct local *dag_local(struct arena *arena, struct names *names, struct sink *s
 	fold_constants(l);
 	if (!d->work.training)
 		check_outputs(l);
+	if (is_over(l))
+		return NULL;
 	for (int phase = 0; phase < PHASES && !d->work.training; phase++)
 		infer_phase(l, phase, phase);
 	if (d->work.training)
 		infer_training(l);
+	if (is_over(l))
+		return NULL;
 	check_moves_of_padded(l);
 	return sink->errors == before ? l : NULL;
 }

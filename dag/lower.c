@@ -316,7 +316,7 @@ int lower_buffer(struct lower *w, int64_t bytes)
 {
 	if (bytes > MAX_BUFFER)
 		lower_too_large(w, "the bytes of one value in a step", (double)bytes, MAX_BUFFER);
-	struct buffer b = {.bytes = bytes < 64 ? 64 : (bytes + 63) / 64 * 64, .used = bytes, .first = -1};
+	struct buffer b = {.bytes = bytes < 64 ? 64 : (bytes + 63) / 64 * 64, .used = bytes, .first = -1, .replaces = -1};
 	vec_push(w->arena, &w->buffers, b);
 	return w->buffers.n - 1;
 }

@@ -57,7 +57,9 @@ struct buffer {
 	int first, last;
 	bool fixed;
 	int64_t offset;
-}; /* used: bytes before rounding up */
+	int replaces, until;
+}; /* used: bytes before rounding up. buffers.c: the buffer whose place it takes, or -1; the last use of its own place
+    */
 
 /* Buffers that are read after a step; they have the same offsets in all programs. */
 enum output_buffer { BUFFER_TOKENS, BUFFER_LOGITS, BUFFER_LOGPROBS, OUTPUT_BUFFERS };
@@ -167,6 +169,7 @@ int lower_kernel(struct lower *w, const struct kernel *k);     /* index; equal d
 void lower_launch(struct lower *w, int local, int exchange, const struct kernel *k, const struct argument *args, int n,
                   const char *what);
 void lower_emit(struct lower *w, int local, int exchange, struct instr i, const char *what);
+int lower_name(struct lower *w, const char *name);               /* the index of an operator's name */
 int lower_op_name(struct lower *w, int local, const char *what); /* "layer.attn: contract q", as an index */
 int64_t lower_table(struct lower *w, const float *data, int64_t n);
 int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype,
@@ -226,6 +229,10 @@ enum dr_role contraction_role(const struct lower *w, int local, const struct con
 const struct placed_param *lower_placed(struct lower *w, int param, int user);
 const struct phys *lower_param(struct lower *w, int param,
                                int user); /* the same, for other readers than contractions */
+/* fuse.c: joins launches of the step, unless the target says not to. drop_unused: removes kernels and names that no
+ * instruction has. */
+void fuse_launches(struct lower *w);
+void drop_unused(struct schedule *s, struct arena *arena);
 /* buffers.c */
 const char *buffers_check(struct lower *w); /* buffers_check.c: NULL, or the first overwritten value */
 int64_t place_buffers(struct lower *w);     /* patches the instructions; returns the bytes that all buffers need */

@@ -131,16 +131,20 @@ static const char *region_path(const struct lower *w, int region)
 	return arena_printf(w->arena, "%s%s%s", outer, *outer ? "." : "", r->name);
 }
 
-int lower_op_name(struct lower *w, int local, const char *what)
+int lower_name(struct lower *w, const char *name)
 {
-	const char *path = region_path(w, w->ph->values.at[local].region);
-	const char *name = arena_printf(w->arena, "%s%s%s", path, *path ? ": " : "", what);
 	int first = index_find(&w->s->op_index, name);
 	if (first >= 0)
 		return first;
 	vec_push(w->arena, &w->s->op_names, name);
 	index_add(w->arena, &w->s->op_index, name);
 	return w->s->op_names.n - 1;
+}
+
+int lower_op_name(struct lower *w, int local, const char *what)
+{
+	const char *path = region_path(w, w->ph->values.at[local].region);
+	return lower_name(w, arena_printf(w->arena, "%s%s%s", path, *path ? ": " : "", what));
 }
 
 struct instrs *lower_instrs(const struct lower *w, int local)

@@ -157,6 +157,8 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 		end_step(&w);
 	if (!w.failed)
 		pass_carried(&w);
+	if (!w.failed)
+		fuse_launches(&w);
 	return w.failed ? -1 : place_buffers(&w);
 }
 
@@ -340,6 +342,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	}
 	if (sink->errors != before)
 		return NULL;
+	drop_unused(s, arena);
 	set_queues(s, arena);
 	set_bodies(s, l);
 	s->comm_device = on_gpu(s) ? device_staging(s, arena) : 0;

@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 17 };
+enum { DR_ABI_VERSION = 20 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
@@ -193,14 +193,17 @@ struct dr_config {
 	uint32_t null_differs; /* 1: null in the file differs from absence: it removes a constant default */
 };
 
-/* The result of a contraction: args[2] is its address, args[3] the number of rows. Element i < n of row `row` and batch
- * b is at row * stride + b * batch_stride + i. n 0: another kernel, or rows in groups. */
+/* A result of a contraction: args[argument] is its address, args[3] the number of rows. Element i < n of row `row` and
+ * batch b is at row * stride + b * batch_stride + i. n 0: no further one; another kernel, or rows in groups, has none.
+ */
+enum { DR_RESULTS = 4 };
 struct dr_result {
-	uint32_t dtype, batch;
+	uint32_t dtype, batch, argument, pad;
 	int64_t n, stride, batch_stride;
 };
 /* What a launch with args[count] rows has to do, for `bench --calibrate`. A row of attention does so much for each
- * position that it sees; row_bytes are those of queries and results. */
+ * position that it sees; row_bytes are those of queries and results. A product of groups has as many rows as the last
+ * of the offsets says, i32[groups + 1] at args[count + 1], and `bytes` are those of one group's weight. */
 enum dr_work_kind {
 	DR_WORK_PASS,
 	DR_WORK_REDUCTION,
@@ -213,12 +216,13 @@ struct dr_work {
 	uint32_t kind;
 	int32_t count;                 /* -1: what it does depends on more than its rows, and the figures are 0 */
 	uint32_t weights, activations; /* of a product: enum dr_dtype */
-	double operations;             /* of a row */
+	uint32_t groups, pad;
+	double operations;       /* of a row */
 	double bytes, row_bytes; /* moved once, and for each row; of attention, for a row's position, and for each row */
 };
 struct dr_kernel {
-	uint64_t elements;       /* that it passes over per token of the step, roughly; 0: many, or unknown */
-	struct dr_result result; /* where numbers may stop being finite */
+	uint64_t elements;                   /* that it passes over per token of the step, roughly; 0: many, or unknown */
+	struct dr_result result[DR_RESULTS]; /* where numbers may stop being finite */
 	struct dr_work work;
 };
 
@@ -297,7 +301,7 @@ struct dr_frame {
 	int32_t layer; /* current layer of the stage, -1 outside the loop; for messages; set by generated code */
 };
 
-typedef void (*dr_kernel_fn)(const uint64_t *args, int32_t worker, int32_t workers);
+typedef void (*dr_kernel_fn)(const uint64_t *args, int32_t worker, int32_t share, int32_t shares); /* dag/kernel.h */
 typedef void (*dr_step_fn)(struct dr_frame *f);
 
 /* The code of the kernels, in the order of the schedule, in the form that one kind of device runs. */

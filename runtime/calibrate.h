@@ -8,9 +8,11 @@
 struct measured_point {
 	bool is_collective;
 	int index;         /* of the kernel, or of the collective */
-	double rows, seen; /* rows, or elements; positions that a row of attention sees */
+	double rows, seen; /* rows, or elements; positions that a row of attention sees, or groups that have rows */
 	int phase;
-	double least; /* of all: whatever else runs on the machine only makes a launch slower */
+	double *seconds; /* of each */
+	int n, room;
+	double least, median; /* of them, once all are there */
 };
 struct measured {
 	struct measured_point *at;

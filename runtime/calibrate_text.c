@@ -55,9 +55,28 @@ static double spread_of(const struct work_fit *f, const struct work_points *w, d
 	return middle;
 }
 
+/* Moves one constant after the other, by less and less, as long as the loss falls. */
+static void refine(struct work_fit *best, double loss, const struct work_points *w, double peak, double bandwidth,
+                   bool soft)
+{
+	static const double steps[] = {1.06, 1.02, 1.006};
+	for (size_t s = 0; s < sizeof steps / sizeof *steps; s++)
+		for (bool better = true; better;) {
+			better = false;
+			for (int way = 0; way < 6; way++) {
+				struct work_fit f = *best;
+				double *constants[] = {&f.launch, &f.compute, &f.memory}, *x = constants[way / 2];
+				*x *= way % 2 ? steps[s] : 1 / steps[s];
+				double new_loss = f.compute <= 1 && f.memory <= 1 ? loss_of(&f, w, peak, bandwidth, soft) : INFINITY;
+				if (new_loss < loss * (1 - 1e-9))
+					*best = f, loss = new_loss, better = true;
+			}
+		}
+}
+
 struct work_fit work_fit(const struct work_points *w, double peak, double bandwidth, bool soft)
 {
-	enum { LAUNCHES = 5, SHARES = 36 };
+	enum { LAUNCHES = 5, SHARES = 48 };
 	double least = INFINITY, best_loss = INFINITY;
 	struct work_fit best = {0};
 	for (int i = 0; i < w->n; i++)
@@ -71,6 +90,7 @@ struct work_fit work_fit(const struct work_points *w, double peak, double bandwi
 				if (loss < best_loss)
 					best = f, best_loss = loss;
 			}
+	refine(&best, best_loss, w, peak, bandwidth, soft);
 	best.spread = spread_of(&best, w, peak, bandwidth, soft);
 	return best;
 }
@@ -82,7 +102,7 @@ static const int dtype_sizes[DTYPES] = {4, 2, 2, 4, 1, 1};
 
 enum attention_part { PREFILL, DECODE, PARTS };
 struct summary {
-	struct work_points passes, reductions, products[DTYPES][DTYPES],
+	struct work_points passes, reductions, products[DTYPES][DTYPES], grouped[DTYPES][DTYPES],
 		attention[PARTS];                        /* products: weights, activations */
 	struct work_points collectives[DR_RECV + 1]; /* bytes: sent by a rank */
 	double peak[DTYPES], bandwidth, link;
@@ -91,17 +111,19 @@ struct summary {
 static void add_launch(struct summary *s, const struct dr_work *w, const struct measured_point *p)
 {
 	double per = w->kind == DR_WORK_ATTENTION ? p->rows * p->seen : p->rows;
-	struct work_point point = {w->operations * per, w->bytes + w->row_bytes * p->rows, p->least};
+	struct work_point point = {w->operations * per, w->bytes + w->row_bytes * p->rows, p->median};
 	if (w->kind == DR_WORK_ATTENTION)
 		point.bytes = w->bytes * per;
+	if (w->kind == DR_WORK_GROUPED)
+		point.bytes = w->bytes * p->seen + w->row_bytes * p->rows;
 	s->bandwidth = p->phase == DR_PREFILL && w->kind == DR_WORK_ATTENTION
 	                   ? s->bandwidth
-	                   : larger(s->bandwidth, point.bytes / point.seconds);
+	                   : larger(s->bandwidth, point.bytes / p->least);
 	switch ((enum dr_work_kind)w->kind) {
 	case DR_WORK_PASS:      work_add(&s->passes, point); break;
 	case DR_WORK_REDUCTION: work_add(&s->reductions, point); break;
 	case DR_WORK_PRODUCT:
-		s->peak[w->activations] = larger(s->peak[w->activations], point.operations / point.seconds);
+		s->peak[w->activations] = larger(s->peak[w->activations], point.operations / p->least);
 		work_add(&s->products[w->weights][w->activations], point);
 		break;
 	case DR_WORK_ATTENTION:
@@ -110,7 +132,10 @@ static void add_launch(struct summary *s, const struct dr_work *w, const struct 
 		work_add(&s->attention[p->phase == DR_PREFILL ? PREFILL : DECODE], point);
 		break;
 	case DR_WORK_GROUPED:
-	case DR_WORK_KINDS:   break;
+		s->peak[w->activations] = larger(s->peak[w->activations], point.operations / p->least);
+		work_add(&s->grouped[w->weights][w->activations], point);
+		break;
+	case DR_WORK_KINDS: break;
 	}
 }
 
@@ -139,7 +164,7 @@ static void summarize(struct summary *s, const struct rank *r, const struct meas
 		double bytes = sent(plan, c, p->rows);
 		s->link = larger(s->link, bytes / p->least);
 		if (bytes > 0)
-			work_add(&s->collectives[c->kind], (struct work_point){0, bytes, p->least});
+			work_add(&s->collectives[c->kind], (struct work_point){0, bytes, p->median});
 	}
 }
 
@@ -173,23 +198,32 @@ static void put_processor(FILE *out)
 
 static void put_fit(FILE *out, const struct work_fit *f)
 {
-	fprintf(out, "compute = %.4g%%; memory = %.4g%%; launch = %.4g us; spread = %.3g%%", f->compute * 100,
-	        f->memory * 100, f->launch * 1e6, f->spread * 100);
+	fprintf(out, "compute = %.4g%%; memory = %.4g%%; launch = %.4g us; spread = %.*f%%", f->compute * 100,
+	        f->memory * 100, f->launch * 1e6, f->spread < 0.1 ? 2 : 0, f->spread * 100);
+}
+
+/* The launch of a fit of experts is that of two products. */
+static void put_product(FILE *out, const struct summary *s, const char *list, const struct work_points *points, int w,
+                        int a, int launches)
+{
+	if (!points->n)
+		return;
+	struct work_fit f = work_fit(points, s->peak[a], s->bandwidth, true);
+	bool grouped = launches > 1;
+	f.launch *= launches;
+	fprintf(out, "  %s %s%s_%s {\n    weights = %s; activations = %s\n    untiled = true; l2 = 1; tile = 0 s%s\n    ",
+	        list, grouped ? "experts_" : "", dtype_names[w], dtype_names[a], dtype_names[w], dtype_names[a],
+	        grouped ? "" : "; waves = 0%; split = 0 s");
+	put_fit(out, &f);
+	fputs("\n  }\n", out);
 }
 
 static void put_products(FILE *out, const struct summary *s)
 {
 	for (int w = 0; w < DTYPES; w++)
 		for (int a = 0; a < DTYPES; a++) {
-			if (!s->products[w][a].n)
-				continue;
-			struct work_fit f = work_fit(&s->products[w][a], s->peak[a], s->bandwidth, true);
-			fprintf(out,
-			        "  matmul %s_%s {\n    weights = %s; activations = %s\n"
-			        "    untiled = true; l2 = 1; tile = 0 s; waves = 0%%; split = 0 s\n    ",
-			        dtype_names[w], dtype_names[a], dtype_names[w], dtype_names[a]);
-			put_fit(out, &f);
-			fputs("\n  }\n", out);
+			put_product(out, s, "matmul", &s->products[w][a], w, a, 1);
+			put_product(out, s, "grouped", &s->grouped[w][a], w, a, 2);
 		}
 }
 
@@ -277,9 +311,8 @@ void calibration_write(const struct rank *r, const struct measured *m, FILE *out
 	struct summary *s = host_alloc(1, sizeof *s);
 	summarize(s, r, m);
 	complete_peaks(s);
-	fputs("// Written by `launcher bench --calibrate`: the fastest launches of each size, of one rank while all ran. "
-	      "Bandwidths and peaks are the\n"
-	      "// most that a launch reached, not a data sheet's.\n"
+	fputs("// Written by `launcher bench --calibrate`: the median launch of each size, of one rank while all ran.\n"
+	      "// Bandwidths and peaks are the most that a launch reached, not a data sheet's.\n"
 	      "use std.calibration { Calibration }\nuse std.hw { Accelerator, Link, Cluster }\n\n"
 	      "calibration Measured : Calibration {\n  of     = \"ThisRank\"\n  source = \"launcher bench --calibrate on ",
 	      out);

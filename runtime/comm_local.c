@@ -147,7 +147,7 @@ static void local_send(struct comm *comm, const struct collective_args *x)
 		local_await(c, &m->taken, taken, next);
 	c->device->read(c->device, box(c, next, number), flat(x->src, bytes));
 	m->bytes[number % 2] = bytes;
-	event_add(&m->sent);
+	event_add(&m->sent, 1);
 }
 
 static void local_recv(struct comm *comm, const struct collective_args *x)
@@ -165,7 +165,7 @@ static void local_recv(struct comm *comm, const struct collective_args *x)
 		rank_fail(&c->reporter, "internal: a message of %llu bytes came, %llu were expected",
 		          (unsigned long long)m->bytes[number % 2], (unsigned long long)bytes);
 	c->device->write(c->device, flat(x->dst, bytes), box(c, me, number));
-	event_add(&m->taken);
+	event_add(&m->taken, 1);
 }
 
 /* ---- start and end --------------------------------------------------------------------------- */

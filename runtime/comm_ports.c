@@ -42,7 +42,7 @@ void port_publish(struct local_comm *c, struct channel *ch, int group, int reade
 	ch->count[group]++;
 	atomic_store(&p->readers[half], readers);
 	atomic_store(&p->tag[half], tag(ch->count[group], group));
-	event_add(&p->published);
+	event_add(&p->published, 1);
 }
 
 void port_wait_for(struct local_comm *c, struct channel *ch, int rank, uint64_t count, int group, int i)
@@ -71,7 +71,7 @@ void port_release(struct local_comm *c, struct channel *ch, int group, int i)
 {
 	struct port *p = &ch->ports[plan_group_member(c->plan, group, c->reporter.rank, i)];
 	if (atomic_fetch_sub(&p->readers[c->half[i]], 1) == 1)
-		event_add(&p->released);
+		event_add(&p->released, 1);
 }
 
 void port_wait_all(struct local_comm *c, struct channel *ch, int group)

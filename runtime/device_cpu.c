@@ -1,4 +1,4 @@
-/* The cpu device: host memory, and a team of threads. All run each kernel, each on a fixed part of the work. */
+/* The cpu device: host memory, and a team of threads, which claim the shares of each kernel. */
 #include "device.h"
 #include <pthread.h>
 #include <signal.h>
@@ -9,6 +9,9 @@
 #include "event.h"
 
 enum { MAX_AREAS = 16, ALIGN = 64 };
+/* Shares of a launch for each worker: a thread whose core others use, too, claims fewer of them. Each claim takes a
+ * cache line from another core, so a launch has about MAX_CLAIMS at most, and a large team fewer for each worker. */
+enum { MAX_CLAIMS = 256, MAX_SHARES = 16, MIN_SHARES = 2 };
 static const int64_t NEVER = INT64_MAX;
 
 struct area {
@@ -22,7 +25,10 @@ struct worker {
 	pthread_t thread;
 };
 
-/* A launch: the rank sets `job` and adds to `start`; each worker adds to `done`. The rank itself is worker 0. */
+/* A launch: the rank sets `job`, then `left` to the number of shares, and adds to `start`. A thread claims a share by
+ * taking 1 from `left`; whoever finds it above 0 may read `job`, because the launch does not end before the share is
+ * computed. So a thread that wakes up late claims what is left of this launch, of a later one, or nothing. Workers add
+ * the shares that they have computed to `done`. The rank itself is worker 0, and waits for the others' shares alone. */
 struct cpu {
 	struct device device;
 	struct device_options options;
@@ -30,25 +36,40 @@ struct cpu {
 	int n_areas;
 	struct worker *workers;
 	struct event start, done;
-	int spins; /* for the rank's wait for `done` */
+	unsigned others; /* shares that others have computed, in all launches that ended: what `done` must be */
+	int spins;       /* for the rank's wait for `done` */
 	struct {
 		dr_kernel_fn fn;
 		const uint64_t *args;
-		bool stop;
+		int shares;
 	} job;
+	atomic_bool stop;
+	char apart[2 * ALIGN]; /* `left` has cache lines of its own */
+	atomic_int left;
+	char apart_too[2 * ALIGN];
 };
+
+/* Computes shares of the launch as long as there are any; returns how many. */
+static int run_shares(struct cpu *c, int worker)
+{
+	int n = 0, left;
+	for (; (left = atomic_fetch_sub(&c->left, 1)) > 0; n++)
+		c->job.fn(c->job.args, worker, c->job.shares - left, c->job.shares);
+	return n;
+}
 
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct cpu *c = w->cpu;
 	int spins = c->options.spin ? MAX_SPINS : 0;
-	for (unsigned seen = 0;; seen++) {
+	for (unsigned seen = 0;; seen = atomic_load(&c->start.value)) {
+		int n = run_shares(c, w->index);
+		if (n)
+			event_add(&c->done, (unsigned)n);
 		event_wait(&c->start, seen, &spins, NEVER);
-		if (c->job.stop)
+		if (atomic_load(&c->stop))
 			return NULL;
-		c->job.fn(c->job.args, w->index, c->options.workers);
-		event_add(&c->done);
 	}
 }
 
@@ -91,21 +112,28 @@ static void cpu_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 	memset((void *)(uintptr_t)at, byte, bytes);
 }
 
+static int shares_for(int workers)
+{
+	int each = MAX_CLAIMS / workers;
+	return workers * (each > MAX_SHARES ? MAX_SHARES : each < MIN_SHARES ? MIN_SHARES : each);
+}
+
 static void cpu_launch(struct device *d, const struct launch *what)
 {
 	struct cpu *c = (struct cpu *)d;
-	int others = c->options.workers - 1;
+	int workers = c->options.workers, shares = shares_for(workers);
 	dr_kernel_fn fn = c->options.image->functions[what->kernel];
-	if (others == 0 || what->small) {
-		fn(what->args, 0, 1);
+	if (workers == 1 || what->small) {
+		fn(what->args, 0, 0, 1);
 		return;
 	}
-	unsigned target = atomic_load(&c->done.value) + (unsigned)others, seen;
 	c->job.fn = fn;
 	c->job.args = what->args;
-	event_add(&c->start);
-	fn(what->args, 0, others + 1);
-	while ((seen = atomic_load(&c->done.value)) != target)
+	c->job.shares = shares;
+	atomic_store(&c->left, shares);
+	event_add(&c->start, 1);
+	c->others += (unsigned)(shares - run_shares(c, 0));
+	for (unsigned seen; (seen = atomic_load(&c->done.value)) != c->others;)
 		event_wait(&c->done, seen, &c->spins, NEVER);
 }
 
@@ -114,8 +142,8 @@ static void cpu_sync(struct device *d) { (void)d; }
 static void cpu_close(struct device *d)
 {
 	struct cpu *c = (struct cpu *)d;
-	c->job.stop = true;
-	event_add(&c->start);
+	atomic_store(&c->stop, true);
+	event_add(&c->start, 1);
 	for (int i = 1; i < c->options.workers; i++)
 		pthread_join(c->workers[i].thread, NULL);
 	for (int i = 0; i < c->n_areas; i++)

@@ -22,9 +22,9 @@ static void relax(void)
 #endif
 }
 
-void event_add(struct event *e)
+void event_add(struct event *e, unsigned n)
 {
-	atomic_fetch_add(&e->value, 1);
+	atomic_fetch_add(&e->value, n);
 	if (atomic_load(&e->sleepers))
 		syscall(SYS_futex, &e->value, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

@@ -11,8 +11,8 @@ struct event {
 
 int64_t now_ns(void);
 
-/* Increments it, and wakes all waiters. */
-void event_add(struct event *e);
+/* Adds n, and wakes all waiters. */
+void event_add(struct event *e, unsigned n);
 
 /* How often a waiter polls before it sleeps. Adaptive: a futile poll halves it, a successful one raises it, so a
  * contended core is soon given up. 0: never polls, and stays 0. */

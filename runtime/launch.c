@@ -1,5 +1,6 @@
 /* Starts the ranks of a job in a world, watches them, and reports which rank failed, where and why. */
 #include <string.h>
+#include "event.h"
 #include "progress.h"
 #include "runtime.h"
 #include "watch.h"
@@ -119,6 +120,19 @@ static int failed_rank(const struct job *job, int *running)
 	return failed;
 }
 
+enum { LEAVING_NS = 2000000000 };
+
+/* Waits a little for the rank that failed first: it may still have to abort its communicators. The others end because
+ * it failed, and may be faster. */
+static void let_leave(const struct job *job)
+{
+	const int first = atomic_load(&job->world->board->first) - 1;
+	const int64_t until = now_ns() + LEAVING_NS;
+	while (first >= 0 && job->world->end_of(job->world, first).state == RANK_RUNS && now_ns() < until)
+		if (job->world->wait(job->world, WATCH_PERIOD_MS))
+			return;
+}
+
 /* Waits until all ranks have ended, one failed or is stuck (returned), or a signal came. */
 static int supervise(const struct job *job, int *signal_number)
 {
@@ -133,7 +147,9 @@ static int supervise(const struct job *job, int *signal_number)
 			break;
 		progress_look(&progress, job);
 		failed = failed_rank(job, &running);
-		if (failed < 0 && running)
+		if (failed >= 0)
+			let_leave(job);
+		else if (running)
 			failed = watch_look(&w);
 	}
 	watch_close(&w);

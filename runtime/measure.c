@@ -1,4 +1,5 @@
 /* What launches and collectives of a rank take, by their sizes. */
+#include <stdlib.h>
 #include "calibrate.h"
 
 static struct measured_point *point_of(struct measured *m, const struct measured_point *like)
@@ -19,7 +20,9 @@ static void measure(struct measured *m, const struct measured_point *like, int64
 {
 	double seconds = (double)(ns > 1 ? ns : 1) / 1e9;
 	struct measured_point *p = point_of(m, like);
-	p->least = p->least > 0 && p->least < seconds ? p->least : seconds;
+	if (p->n == p->room)
+		p->seconds = host_grow(p->seconds, (size_t)(p->room = p->room ? 2 * p->room : 16), sizeof *p->seconds);
+	p->seconds[p->n++] = seconds;
 }
 
 /* Positions that a row of the step sees on average, padding counted as none: those of the first owner's first
@@ -36,6 +39,18 @@ static double seen_by_row(const struct rank *r, double rows)
 	return sum / rows;
 }
 
+/* Rows of a product of groups, and in `seen` the groups that have any. false: it has no rows. */
+static bool count_groups(struct rank *r, const struct dr_work *w, const uint64_t *args, struct measured_point *out)
+{
+	int32_t *offsets = host_alloc((size_t)w->groups + 1, sizeof *offsets);
+	r->device->read(r->device, offsets, flat(args[w->count + 1], ((uint64_t)w->groups + 1) * sizeof *offsets));
+	out->rows = offsets[w->groups];
+	for (uint32_t i = 0; i < w->groups; i++)
+		out->seen += offsets[i + 1] > offsets[i];
+	free(offsets);
+	return out->rows > 0;
+}
+
 void measure_launch(struct rank *r, int32_t kernel, const uint64_t *args, int64_t ns)
 {
 	const struct dr_kernel *k = r->job->plan->kernels ? &r->job->plan->kernels[kernel] : NULL;
@@ -45,6 +60,8 @@ void measure_launch(struct rank *r, int32_t kernel, const uint64_t *args, int64_
 	if (like.rows <= 0)
 		return;
 	like.seen = k->work.kind == DR_WORK_ATTENTION ? seen_by_row(r, like.rows) : 0;
+	if (k->work.kind == DR_WORK_GROUPED && !count_groups(r, &k->work, args, &like))
+		return;
 	measure(r->measured, &like, ns);
 }
 

@@ -17,24 +17,32 @@ static bool has_odd(uint32_t dtype, const void *at, int64_t n)
 	return false;
 }
 
-void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *args)
+/* Is a number of the result at `at` not finite? */
+static bool result_is_odd(struct rank *r, const struct dr_result *y, uint64_t at, uint64_t rows)
 {
-	const struct plan *plan = r->job->plan;
-	const struct dr_result *y = &plan->kernels[kernel].result;
-	struct rank_odd *odd = &r->odd;
-	r->traced++;
-	if (odd->order || y->n == 0)
-		return;
 	size_t size = dtype_size(y->dtype);
 	void *row = host_alloc((size_t)y->n, size);
-	r->device->sync(r->device);
-	for (uint64_t i = 0; i < args[3] * y->batch && !odd->order; i++) {
+	bool odd = false;
+	for (uint64_t i = 0; i < rows * y->batch && !odd; i++) {
 		int64_t from = (int64_t)(i / y->batch) * y->stride + (int64_t)(i % y->batch) * y->batch_stride;
-		r->device->read(r->device, row, flat(args[2] + (uint64_t)from * size, (uint64_t)y->n * size));
-		if (has_odd(y->dtype, row, y->n))
-			*odd = (struct rank_odd){r->traced, op, r->frame.layer < 0 ? -1 : r->frame.first_layer + r->frame.layer};
+		r->device->read(r->device, row, flat(at + (uint64_t)from * size, (uint64_t)y->n * size));
+		odd = has_odd(y->dtype, row, y->n);
 	}
 	free(row);
+	return odd;
+}
+
+void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *args)
+{
+	const struct dr_result *y = r->job->plan->kernels[kernel].result;
+	struct rank_odd *odd = &r->odd;
+	r->traced++;
+	for (int i = 0; i < DR_RESULTS && y[i].n && !odd->order; i++) {
+		if (i == 0)
+			r->device->sync(r->device);
+		if (result_is_odd(r, &y[i], args[y[i].argument], args[3]))
+			*odd = (struct rank_odd){r->traced, op, r->frame.layer < 0 ? -1 : r->frame.first_layer + r->frame.layer};
+	}
 }
 
 void trace_begin(struct rank *r)

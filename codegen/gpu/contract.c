@@ -12,11 +12,27 @@ struct contract contract_begin(struct codegen *g, const struct gpu_kernel *gk, c
 	kernel_begin(g, name);
 	struct contract c = {.g = g, .k = k, .runs = runs_of(k)};
 	c.x = arg_pointer(g, CONTRACT_X);
-	c.w = arg_pointer(g, CONTRACT_W);
-	c.y = arg_pointer(g, CONTRACT_Y);
+	for (int i = 0; i <= k->more; i++) {
+		c.w[i] = arg_pointer(g, contract_weight(k, i));
+		c.y[i] = arg_pointer(g, contract_result(k, i));
+	}
 	if (k->grouped)
 		c.found = block_shared(g, "found", g->i32, 2);
 	return c;
+}
+
+int64_t contract_columns(const struct kernel_contract *k, int outputs)
+{
+	int64_t n = 0;
+	for (int i = 0; i <= k->more; i++)
+		n += divide_up(contract_part(k, i).n, outputs);
+	return n;
+}
+
+/* `here` NULL: the first part, whose columns come first. */
+static LLVMValueRef choose(struct codegen *g, LLVMValueRef here, LLVMValueRef v, LLVMValueRef before)
+{
+	return here ? ir_select(g, here, v, before) : v;
 }
 
 void contract_choose(struct contract *c, LLVMValueRef number)
@@ -25,8 +41,19 @@ void contract_choose(struct contract *c, LLVMValueRef number)
 	const struct kernel_contract *k = c->k;
 	LLVMValueRef batch = k->grouped ? ir_i64(g, 0) : number;
 	c->tile_x = ir_at(g, c->x, k->x, ir_mul(g, batch, ir_i64(g, k->x_batch)));
-	c->tile_y = ir_at(g, c->y, k->y, ir_mul(g, batch, ir_i64(g, k->y_batch)));
-	c->tile_w = ir_offset(g, c->w, ir_mul(g, number, ir_i64(g, packed_bytes(&k->pack, 1, k->n, k->k, k->w))));
+	for (int64_t i = 0, before = 0; i <= k->more; i++) {
+		struct contract_part p = contract_part(k, (int)i);
+		LLVMValueRef begin = ir_i64(g, before), here = i ? ir_compare(g, LLVMIntSGE, c->column, begin) : NULL;
+		LLVMValueRef y = ir_at(g, c->y[i], k->y, ir_mul(g, batch, ir_i64(g, p.y_batch)));
+		LLVMValueRef w =
+			ir_offset(g, c->w[i], ir_mul(g, number, ir_i64(g, packed_bytes(&k->pack, 1, p.n, k->k, k->w))));
+		c->tile_y = choose(g, here, y, c->tile_y);
+		c->tile_w = choose(g, here, w, c->tile_w);
+		c->y_stride = choose(g, here, ir_i64(g, p.y_stride), c->y_stride);
+		c->n = choose(g, here, ir_i64(g, p.n), c->n);
+		c->first_n = choose(g, here, ir_mul(g, ir_sub(g, c->column, begin), ir_i64(g, c->outputs)), c->first_n);
+		before += divide_up(p.n, c->outputs);
+	}
 }
 
 LLVMValueRef weight_run(struct contract *c, LLVMValueRef n, LLVMValueRef run)
@@ -47,7 +74,7 @@ LLVMValueRef x_element(struct contract *c, LLVMValueRef row, LLVMValueRef k)
 LLVMValueRef y_element(struct contract *c, LLVMValueRef row, LLVMValueRef n)
 {
 	struct codegen *g = c->g;
-	return ir_at(g, c->tile_y, c->k->y, ir_add(g, ir_mul(g, row, ir_i64(g, c->k->y_stride)), n));
+	return ir_at(g, c->tile_y, c->k->y, ir_add(g, ir_mul(g, row, c->y_stride), n));
 }
 
 void contract_whole(struct contract *c, LLVMValueRef number)
@@ -66,15 +93,20 @@ void contract_whole(struct contract *c, LLVMValueRef number)
 bool contract_stores_pairs(const struct gpu_kernel *gk)
 {
 	const struct kernel_contract *k = &gk->kernel->contract;
-	return gk->align[CONTRACT_Y] % (2 * dtype_bytes(k->y)) == 0 && k->n % 2 == 0 && k->y_stride % 2 == 0
-	       && k->y_batch % 2 == 0;
+	bool all = true;
+	for (int i = 0; i <= k->more; i++) {
+		struct contract_part p = contract_part(k, i);
+		all &= gk->align[contract_result(k, i)] % (2 * dtype_bytes(k->y)) == 0 && p.n % 2 == 0 && p.y_stride % 2 == 0
+		       && p.y_batch % 2 == 0;
+	}
+	return all;
 }
 
 /* ---- tiles ----------------------------------------------------------------------------------- */
 void tiles_plan(const struct kernel_contract *k, int rows, int outputs, struct dr_entry *e)
 {
 	e->per = (uint32_t)rows;
-	e->times = (uint32_t)(divide_up(k->n, outputs) * (k->grouped ? 1 : k->batch));
+	e->times = (uint32_t)(contract_columns(k, outputs) * (k->grouped ? 1 : k->batch));
 	e->plus = k->grouped ? (uint32_t)k->groups : 0; /* each group may end within a tile */
 }
 
@@ -121,7 +153,7 @@ struct tile_loop tiles_begin(struct contract *c, int rows, int outputs)
 {
 	struct codegen *g = c->g;
 	const struct kernel_contract *k = c->k;
-	LLVMValueRef m = arg_integer(g, CONTRACT_M), columns = ir_i64(g, divide_up(k->n, outputs));
+	LLVMValueRef m = arg_integer(g, CONTRACT_M), columns = ir_i64(g, contract_columns(k, outputs));
 	LLVMValueRef row_tiles = ir_ceil_div(g, m, rows);
 	if (k->grouped)
 		row_tiles = ir_add(g, row_tiles, ir_i64(g, k->groups));
@@ -129,7 +161,8 @@ struct tile_loop tiles_begin(struct contract *c, int rows, int outputs)
 	struct tile_loop l = {.loop = blocks_begin(g, ir_mul(g, of_batch, ir_i64(g, k->grouped ? 1 : k->batch)))};
 	LLVMValueRef item = l.loop.index, within = k->grouped ? item : ir_rem(g, item, of_batch);
 	LLVMValueRef row_tile = ir_rem(g, within, row_tiles);
-	c->first_n = ir_mul(g, ir_div(g, within, row_tiles), ir_i64(g, outputs));
+	c->column = ir_div(g, within, row_tiles);
+	c->outputs = outputs;
 	if (!k->grouped) {
 		contract_choose(c, ir_div(g, item, of_batch));
 		c->begin = ir_mul(g, row_tile, ir_i64(g, rows));

@@ -11,13 +11,16 @@ enum { RUN_BYTES = 128, RUN_PIECES = RUN_BYTES / PIECE_BYTES };
 struct contract {
 	struct codegen *g;
 	const struct kernel_contract *k;
-	LLVMValueRef x, w, y; /* arguments */
-	LLVMValueRef found;   /* grouped: shared i32[2], the group of a tile and the tile's number in it */
-	int64_t runs;         /* of a row of weights */
+	LLVMValueRef x, w[CONTRACT_MAX_PARTS], y[CONTRACT_MAX_PARTS]; /* arguments */
+	LLVMValueRef found; /* grouped: shared i32[2], the group of a tile and the tile's number in it */
+	int64_t runs;       /* of a row of weights */
 	/* the current tile */
 	LLVMValueRef begin, end;             /* its rows, i64 */
-	LLVMValueRef first_n;                /* its first output, i64 */
+	LLVMValueRef first_n, n;             /* its first output, and the outputs of its part, i64 */
 	LLVMValueRef tile_x, tile_w, tile_y; /* addresses of the batch's or group's x and y, and of its weights */
+	LLVMValueRef y_stride;               /* of its part's result, between rows, i64 */
+	LLVMValueRef column;                 /* its number among the columns of all parts, i64 */
+	int outputs;                         /* of a column */
 };
 
 /* Begins the kernel `name`; loads the arguments. */
@@ -34,9 +37,11 @@ void tiles_end(struct contract *c, struct tile_loop *l);
 /* The blocks that such a loop wants, for struct dr_entry. */
 void tiles_plan(const struct kernel_contract *k, int rows, int outputs, struct dr_entry *e);
 
+/* Columns of so many outputs of one part each, of all parts. */
+int64_t contract_columns(const struct kernel_contract *k, int outputs);
 /* The whole of a batch's or group's rows as the current tile. */
 void contract_whole(struct contract *c, LLVMValueRef number);
-/* Sets the batch or group of the current tile, and the addresses that follow from it. */
+/* Sets the batch or group of the current tile, and what follows from it and from its column. */
 void contract_choose(struct contract *c, LLVMValueRef number);
 /* Address of run `run` of output n's weights; both i64. */
 LLVMValueRef weight_run(struct contract *c, LLVMValueRef n, LLVMValueRef run);

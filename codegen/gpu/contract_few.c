@@ -127,8 +127,7 @@ static void store_sums(struct few *f)
 			LLVMValueRef part = ir_load(g, g->f32, shared_sum(f, ir_i64(g, w), output, within), 4);
 			sum = sum ? ir_fadd(g, sum, part) : part;
 		}
-		LLVMValueRef real =
-			ir_and(g, ir_compare(g, LLVMIntSLT, row, f->c.end), ir_compare(g, LLVMIntSLT, n, ir_i64(g, f->c.k->n)));
+		LLVMValueRef real = ir_and(g, ir_compare(g, LLVMIntSLT, row, f->c.end), ir_compare(g, LLVMIntSLT, n, f->c.n));
 		struct ir_branch b = if_begin(g, real);
 		store_scalar(g, f->c.k->y, sum, y_element(&f->c, row, n));
 		if_end(g, &b);
@@ -158,7 +157,7 @@ void contract_few(struct codegen *g, const struct gpu_kernel *gk, const char *na
 	struct few f = {.c = contract_begin(g, gk, name)};
 	const struct kernel_contract *k = f.c.k;
 	LLVMValueRef lane = ir_wide(g, block_lane(g)), parts = ir_i64(g, RUN_PIECES / HALVES);
-	LLVMValueRef columns = ir_i64(g, divide_up(k->n, FEW_OUTPUTS));
+	LLVMValueRef columns = ir_i64(g, contract_columns(k, FEW_OUTPUTS));
 	f.row = ir_div(g, lane, parts);
 	f.part = ir_rem(g, lane, parts);
 	f.sums = block_shared(g, "sums", g->f32, (int64_t)WARPS * FEW_ROWS * (FEW_OUTPUTS + PITCH));
@@ -168,7 +167,8 @@ void contract_few(struct codegen *g, const struct gpu_kernel *gk, const char *na
 				f.sum[b][column][i] = ir_local(g, g->f32, 1);
 	struct ir_loop l = blocks_begin(g, ir_mul(g, columns, ir_i64(g, k->grouped ? k->groups : k->batch)));
 	LLVMValueRef number = ir_div(g, l.index, columns);
-	f.c.first_n = ir_mul(g, ir_rem(g, l.index, columns), ir_i64(g, FEW_OUTPUTS));
+	f.c.column = ir_rem(g, l.index, columns);
+	f.c.outputs = FEW_OUTPUTS;
 	contract_whole(&f.c, number);
 	struct ir_loop pass = loop_begin(g, f.c.begin, f.c.end, ir_i64(g, FEW_ROWS));
 	f.first = pass.index;

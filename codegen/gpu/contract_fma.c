@@ -112,7 +112,7 @@ static void store_sums(struct fma *f)
 		LLVMValueRef real = ir_compare(g, LLVMIntSLT, row, f->c.end);
 		for (int j = 0; j < OUTPUTS_EACH; j++) {
 			LLVMValueRef n = ir_add(g, f->c.first_n, ir_add(g, f->across, ir_i64(g, j * SIDE)));
-			struct ir_branch b = if_begin(g, ir_and(g, real, ir_compare(g, LLVMIntSLT, n, ir_i64(g, f->c.k->n))));
+			struct ir_branch b = if_begin(g, ir_and(g, real, ir_compare(g, LLVMIntSLT, n, f->c.n)));
 			store_scalar(g, f->c.k->y, ir_load(g, g->f32, f->sum[i][j], 4), y_element(&f->c, row, n));
 			if_end(g, &b);
 		}

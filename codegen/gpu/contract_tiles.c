@@ -143,7 +143,7 @@ static void store_pair(struct tiles *t, LLVMValueRef row, LLVMValueRef n, const 
 	struct codegen *g = t->c.g;
 	enum dtype y = t->c.k->y;
 	LLVMValueRef at = y_element(&t->c, row, n), v[] = {ir_load(g, g->f32, sum[0], 4), ir_load(g, g->f32, sum[1], 4)};
-	LLVMValueRef limit = ir_i64(g, t->c.k->n);
+	LLVMValueRef limit = t->c.n;
 	if (!t->pairs) {
 		for (int i = 0; i < 2; i++) {
 			struct ir_branch b = if_begin(g, ir_compare(g, LLVMIntSLT, ir_add(g, n, ir_i64(g, i)), limit));

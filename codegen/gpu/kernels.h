@@ -17,6 +17,7 @@ struct gpu_kernel {
 	int entries;
 	int team; /* threads that are one worker together */
 	bool tuned;
+	bool adds; /* tuned: a contraction by multiply-adds in f32, not on the matrix units */
 };
 
 /* The entries of a kernel with these alignments; names are kept in the arena. Decides without LLVM. */

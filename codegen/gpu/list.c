@@ -18,7 +18,10 @@ struct codegen_kernel *codegen_kernels(struct arena *arena, const struct schedul
 	struct codegen_kernel *kernels = arena_array(arena, struct codegen_kernel, s->kernels.n);
 	for (int i = 0; i < s->kernels.n; i++) {
 		struct gpu_kernel k = gpu_kernel_plan(arena, &s->kernels.at[i], align[i]);
-		kernels[i] = (struct codegen_kernel){.name = s->kernels.at[i].name, .tuned = k.tuned};
+		kernels[i] = (struct codegen_kernel){.name = s->kernels.at[i].name,
+		                                     .way = !k.tuned ? WAY_GENERAL
+		                                            : k.adds ? WAY_FMA
+		                                                     : WAY_TUNED};
 		for (int e = 0; e < k.entries; e++) {
 			bool seen = false;
 			for (int f = 0; f < e; f++)

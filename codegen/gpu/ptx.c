@@ -52,8 +52,9 @@ static void add_entry(struct codegen *g, const struct gpu_kernel *k, const struc
 		ir_store(g, LLVMGetParam(f, (unsigned)i), ir_offset(g, args, ir_i64(g, (int64_t)sizeof(uint64_t) * i)), 8);
 	LLVMValueRef threads = ir_i32(g, e->threads), team = ir_i32(g, k->team ? k->team : 1);
 	LLVMValueRef thread = ir_add(g, ir_mul(g, block_index(g), threads), block_thread(g));
-	LLVMValueRef call[] = {args, ir_div(g, thread, team), ir_div(g, ir_mul(g, block_count(g), threads), team)};
-	ir_call(g, body, call, 3);
+	LLVMValueRef worker = ir_div(g, thread, team), workers = ir_div(g, ir_mul(g, block_count(g), threads), team);
+	LLVMValueRef call[] = {args, worker, worker, workers};
+	ir_call(g, body, call, sizeof call / sizeof *call);
 	LLVMBuildRetVoid(g->builder);
 	arena_free(&arena);
 }
