@@ -31,7 +31,8 @@ TIMES(products)
 	                          .split = p[6],
 	                          .casts = format[3] > 0};
 	for (int i = 0; i < n; i++, row += 3)
-		out[i] = time_product(&d, &fit, &(struct product){row[0], row[1], row[2], format[0], format[1], format[2]});
+		out[i] =
+			time_of(time_product(&d, &fit, &(struct product){row[0], row[1], row[2], format[0], format[1], format[2]}));
 }
 
 /* A row: tokens, experts that a token chooses, experts, experts of the rank, of which so many have rows, width of the
@@ -47,8 +48,8 @@ TIMES(experts)
 		down.n = h;
 		down.k = f;
 		double moved = rows * h * (4 + format[1]) + rows * f * 6 + row[0] * (h * 4 + row[1] * 24);
-		out[i] =
-			fit.launch + time_grouped(&d, &fit, &up) + time_grouped(&d, &fit, &down) + moved / (d.bandwidth * 0.75);
+		out[i] = fit.launch + time_of(time_grouped(&d, &fit, &up)) + time_of(time_grouped(&d, &fit, &down))
+		         + moved / (d.bandwidth * 0.75);
 	}
 }
 
@@ -59,16 +60,16 @@ TIMES(prefill)
 	struct fit_prefill fit = {.compute = p[0], .rise = p[1], .launch = p[2], .block = p[3]};
 	(void)format;
 	for (int i = 0; i < n; i++, row += 5)
-		out[i] = time_prefill(&d, &fit,
-		                      &(struct attention){.sequences = row[0],
-		                                          .queries = row[1],
-		                                          .heads = row[2],
-		                                          .kv_heads = row[3],
-		                                          .d = row[4],
-		                                          .w = row[4],
-		                                          .context = row[1],
-		                                          .cache_bytes = 2,
-		                                          .causal = true});
+		out[i] = time_of(time_prefill(&d, &fit,
+		                              &(struct attention){.sequences = row[0],
+		                                                  .queries = row[1],
+		                                                  .heads = row[2],
+		                                                  .kv_heads = row[3],
+		                                                  .d = row[4],
+		                                                  .w = row[4],
+		                                                  .context = row[1],
+		                                                  .cache_bytes = 2,
+		                                                  .causal = true}));
 }
 
 /* A row: sequences, heads, key/value heads, width of a key, of a value, positions. format: is the cache latent? */
@@ -77,17 +78,17 @@ TIMES(decode)
 	struct silicon d = silicon_of(silicon);
 	struct fit_decode fit = decode_fit(p);
 	for (int i = 0; i < n; i++, row += 6)
-		out[i] = time_decode(&d, &fit,
-		                     &(struct attention){.sequences = row[0],
-		                                         .queries = 1,
-		                                         .heads = row[1],
-		                                         .kv_heads = row[2],
-		                                         .d = row[3],
-		                                         .w = row[4],
-		                                         .context = row[5],
-		                                         .cache_bytes = 2,
-		                                         .causal = true,
-		                                         .latent = format[0] > 0});
+		out[i] = time_of(time_decode(&d, &fit,
+		                             &(struct attention){.sequences = row[0],
+		                                                 .queries = 1,
+		                                                 .heads = row[1],
+		                                                 .kv_heads = row[2],
+		                                                 .d = row[3],
+		                                                 .w = row[4],
+		                                                 .context = row[5],
+		                                                 .cache_bytes = 2,
+		                                                 .causal = true,
+		                                                 .latent = format[0] > 0}));
 }
 
 /* p: hop, then latency and share of three protocols, each latency beyond the one before. format: which collective, and
@@ -98,5 +99,5 @@ TIMES(collectives)
 		.hop = p[0], .latency = {p[1], p[1] + p[3], p[1] + p[3] + p[5]}, .share = {p[2], p[4], p[6]}, .known = true};
 	(void)silicon;
 	for (int i = 0; i < n; i++, row += 2)
-		out[i] = time_collective(&fit, (enum fit_collective_of)format[0], format[1], row[0], row[1]);
+		out[i] = time_of(time_collective(&fit, (enum fit_collective_of)format[0], format[1], row[0], row[1]));
 }

@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
-"""How long the language server takes after a keystroke, on a spec of some 300 lines and on one of 10,000: medians and 95th percentiles.
+"""How long the language server takes after a keystroke, by the clock (medians and 95th percentiles) and on a core (medians), and whether its
+memory grows.
 
-    lsp.py --deployc FILE [--rounds N]
+    lsp.py --deployc FILE [--rounds N] [--edits N]
+
+The cores count what the server itself computes, whatever else runs. `all of it` is what a keystroke takes until the server waits again:
+diagnostics, then the goals of every deployment.
 """
 import argparse
 import os
@@ -12,6 +16,8 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/lsp"))
+import client
+from client import Client, place
 
 HEAD = """use std.models { Mixtral_8x7B, Llama_3_1_8B }
 use std.clusters { DGX_H100 }
@@ -29,6 +35,7 @@ deploy Chat{i} {{
     seq    = 128..10240
     output = 256
   }}
+  require ttft <= 10 s
 }}
 
 """
@@ -57,44 +64,89 @@ def spec(lines, deployments):
     return text
 
 
+def core_ms(process):
+    """Milliseconds on a core so far."""
+    return int(pathlib.Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e6
+
+
+def settle(c):
+    """Waits until the server waits: it sleeps, and computed nothing for a while."""
+    before = -1
+    while before != core_ms(c.process) or pathlib.Path(f"/proc/{c.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        before = core_ms(c.process)
+        while c.read(0.02):
+            pass
+
+
+def press(c, text, i):
+    """A keystroke in the first deployment."""
+    at, end = place(text, "batch  = 128", 9), place(text, "batch  = 128", 12)
+    c.change("a.deploy", [{"range": {"start": at, "end": end}, "text": str(128 + 8 * (i % 2))}], i + 2)
+    c.diagnostics("a.deploy")
+
+
 def measure(text, rounds):
-    from client import Client, place
-    times = {"diagnostics": [], "hover": [], "completion": []}
+    """For each kind of answer: pairs of milliseconds, by the clock and on a core."""
+    times = {"diagnostics": [], "all of it": [], "hover": [], "completion": []}
     with tempfile.TemporaryDirectory() as folder:
         c = Client(folder)
+
+        def timed(name, work):
+            settle(c)
+            c.notes.clear()
+            start, cores = time.perf_counter(), core_ms(c.process)
+            work()
+            times[name].append((1e3 * (time.perf_counter() - start), core_ms(c.process) - cores))
+            return cores
         c.open("a.deploy", text)
         c.diagnostics("a.deploy")
-        at, end = place(text, "batch  = 128", 9), place(text, "batch  = 128", 12)
         for i in range(rounds):
-            c.notes.clear()
-            time.sleep(0.02)
-            while c.read(0.01):
-                pass
-            start = time.perf_counter()
-            c.change("a.deploy", [{"range": {"start": at, "end": end}, "text": str(128 + 8 * (i % 2))}], i + 2)
-            c.diagnostics("a.deploy")
-            times["diagnostics"].append(time.perf_counter() - start)
-            for method, mark in (("hover", "tp = 4"), ("completion", "tp = 4")):
-                while c.read(0.01):
-                    pass
-                start = time.perf_counter()
-                c.at(method, "a.deploy", place(text, mark))
-                times[method].append(time.perf_counter() - start)
+            cores = timed("diagnostics", lambda: press(c, text, i))
+            settle(c)
+            times["all of it"].append((None, core_ms(c.process) - cores))
+            for method in ("hover", "completion"):
+                timed(method, lambda: c.at(method, "a.deploy", place(text, "tp = 4")))
         c.process.kill()
     return times
+
+
+def resident(process):
+    return int(pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2 ** 20
+
+
+def memory(text, edits):
+    """MiB after a tenth of the edits, and after all of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        c, after = Client(folder), []
+        c.open("a.deploy", text)
+        c.diagnostics("a.deploy")
+        for i in range(edits):
+            press(c, text, i)
+            c.notes.clear()
+            if i + 1 in (edits // 10, edits):
+                after.append(resident(c.process))
+        c.process.kill()
+    return after
 
 
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--deployc", required=True)
-    options.add_argument("--rounds", type=int, default=60)
+    options.add_argument("--rounds", type=int, default=40)
+    options.add_argument("--edits", type=int, default=10_000)
     given = options.parse_args()
-    os.environ["DEPLOYC"] = str(pathlib.Path(given.deployc).resolve())
-    print(f"{'':28} {'median':>8} {'95%':>8}")
-    for lines, deployments in ((300, 4), (10_000, 4)):
-        for name, seconds in measure(spec(lines, deployments), given.rounds).items():
-            seconds.sort()
-            print(f"{lines:>6} lines, {name:14} {1e3 * statistics.median(seconds):5.1f} ms {1e3 * seconds[int(0.95 * (len(seconds) - 1))]:5.1f} ms")
+    client.DEPLOYC = pathlib.Path(given.deployc).resolve()
+    print(f"{'milliseconds':44} {'median':>8} {'95%':>8} {'on a core':>10}")
+    for lines, deployments in ((300, 4), (300, 1000), (10_000, 4), (10_000, 1000)):
+        text = spec(lines, deployments)
+        for name, pairs in measure(text, given.rounds).items():
+            wall = sorted(w for w, _ in pairs if w is not None)
+            clock = f"{statistics.median(wall):8.1f} {wall[int(0.95 * (len(wall) - 1))]:8.1f}" if wall else " " * 17
+            label = f"{lines:>6} lines, {text.count('deploy Chat'):>3} deployments: {name}"
+            print(f"{label:44} {clock} {statistics.median(cores for _, cores in pairs):10.1f}", flush=True)
+    if given.edits:
+        first, last = memory(spec(300, 4), given.edits)
+        print(f"memory: {first:.1f} MiB after {given.edits // 10} edits, {last:.1f} MiB after {given.edits}")
 
 
 if __name__ == "__main__":

@@ -31,17 +31,17 @@ static double now(void)
 static double products(int turn)
 {
 	struct product p = {1 + turn % 8192, 4096 + turn % 1024, 8192, 2, 2, 989.4e12};
-	return time_product(&silicon, &product_fit, &p);
+	return time_of(time_product(&silicon, &product_fit, &p));
 }
 static double products_of_experts(int turn)
 {
 	struct grouped g = {1 + turn % 8192, 32, 4096, 7168, 2, 2, 989.4e12};
-	return time_grouped(&silicon, &grouped_fit, &g);
+	return time_of(time_grouped(&silicon, &grouped_fit, &g));
 }
 static double attention(int turn)
 {
 	struct attention a = {1, 1 + turn % 8192, 32, 8, 128, 128, 8192, 0, 2, true, false};
-	return time_prefill(&silicon, &prefill_fit, &a);
+	return time_of(time_prefill(&silicon, &prefill_fit, &a));
 }
 static double collectives(int turn)
 {
@@ -49,7 +49,7 @@ static double collectives(int turn)
 	                                 {.link = {"outer", 50e9, 5e-6}, .nics_per_device = 1, .oversubscription = 1}};
 	static const struct machine machine = {.levels = {levels, 2, 2}};
 	static const double members[] = {8, 4};
-	return time_across(&(struct across){&machine, fits, members}, OF_ALL_REDUCE, 1e6 + turn);
+	return time_of(time_across(&(struct across){&machine, fits, members}, OF_ALL_REDUCE, 1e6 + turn));
 }
 
 static double pipelines(int turn, enum pipeline_order order, int64_t stages, int64_t microbatches, int64_t chunks)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Whole models beside what the machine can do: tokens/s, GB/s, TFLOP/s, and their ratios to limits measured around each run.
+"""Whole models beside what the machine can do: tokens/s, GB/s, TFLOP/s, and their ratios to limits measured around each run; then a step of
+each beside what deployc predicts of it, calibrated by a launcher of another model.
 
     run.py --deployc FILE --limits FILE [--repetitions N] [--only WORD]
 
@@ -8,6 +9,7 @@ import argparse
 import collections
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -23,12 +25,18 @@ SHAPES = {
     "moe 8x2 bf16": Shape("Mixtral", "bf16", 32000, 8, 1024, 4, 4, 64, 3584, 8, 2),
     "dense f32": Shape("Llama", "f32", 32000, 8, 1024, 4, 4, 64, 4096, 1, 1),
 }
+# What this machine is calibrated with: the same format and family, other sizes. Weights do not fit in a cache here either.
+CALIBRATED = {
+    "dense 1B bf16": SHAPES["dense 1B bf16"]._replace(vocab=24000, layers=4, d_model=1536, kv_heads=6, ffn=5632),
+    "moe 8x2 bf16": SHAPES["moe 8x2 bf16"]._replace(vocab=24000, layers=4, d_model=1280, kv_heads=6, ffn=2560),
+    "dense f32": SHAPES["dense f32"]._replace(vocab=24000, layers=5, d_model=1280, kv_heads=5, ffn=3328),
+}
 CASES = [("dense 1B bf16", 1), ("dense 1B bf16", 2), ("moe 8x2 bf16", 1), ("moe 8x2 bf16", 2), ("dense f32", 1)]   # ranks
 BATCHES = (1, 8)
 BYTES = {"bf16": 2, "f32": 4}
 
 
-def spec(shape, ranks):
+def spec(shape, ranks, machine="CPUHost { ranks = %d }", use="use std.clusters { CPUHost }"):
     sizes = {"vocab": shape.vocab, "layers": shape.layers, "d_model": shape.d_model, "kv_heads": shape.kv_heads,
              "q_group": shape.q_group, "head_dim": shape.head_dim}
     if shape.experts > 1:
@@ -36,14 +44,14 @@ def spec(shape, ranks):
     else:
         sizes.update(ffn=shape.ffn, tied="true")
     sizes.update(weight=shape.dtype, act=shape.dtype, kv=shape.dtype)
-    return f"""use std.{shape.family.lower()} {{ {shape.family} }}
-use std.clusters {{ CPUHost }}
+    return f"""{use}
+use std.{shape.family.lower()} {{ {shape.family} }}
 use std.plans {{ Megatron }}
 use std.workload {{ Inference }}
 model Random = {shape.family} {{ {"; ".join(f"{k} = {v}" for k, v in sizes.items())} }}
 deploy Bench {{
   model    = Random
-  cluster  = CPUHost {{ ranks = {ranks} }}
+  cluster  = {machine % ranks if "%" in machine else machine}
   plan     = Megatron {{ tp = {ranks} }}
   workload = Inference {{ batch = {max(BATCHES)}; seq = 1..{PREFILL}; output = {OUTPUT}; chunk = {PREFILL} }}
 }}
@@ -105,7 +113,8 @@ def repeat(launcher, batch, options, threads):
     runs, before = [], measure_limits(options.limits, threads)
     sizes = ("--prompt", str(PREFILL // batch), "--output", str(OUTPUT), "--batch", str(batch))
     for _ in range(options.repetitions):
-        got = numbers(output_of(launcher, "bench", *sizes))
+        text = output_of(launcher, "bench", *sizes)
+        got = numbers(text) | {"text": steps_of(text)}
         after = measure_limits(options.limits, threads)
         runs.append((got, mean(before, after)))
         before = after
@@ -132,14 +141,68 @@ def header():
           f"{'TFLOP/s':>9}{'GB/s':>8}{'cores':>7}", flush=True)
 
 
-def run_shape(name, ranks, options, folder):
-    shape, source, launcher = SHAPES[name], folder / "bench.deploy", folder / "bench"
-    source.write_text(spec(shape, ranks))
+def compile_bench(text, options, folder):
+    source, launcher = folder / "bench.deploy", folder / "bench"
+    source.write_text(text)
     subprocess.run([options.deployc, source, "-o", launcher, "--cpu=native"], check=True)
-    threads = os.cpu_count() or 1
+    return launcher
+
+
+def calibrate(name, ranks, options, folder):
+    """Writes machine.deploy, by a launcher of the other model."""
+    launcher = compile_bench(spec(CALIBRATED[name], ranks), options, folder)
+    output_of(launcher, "bench", "--prompt", str(PREFILL), "--batch", str(max(BATCHES)), "--output", "4", "--calibrate", folder / "machine.deploy")
+
+
+# ---- predictions -----------------------------------------------------------------------------------------------------
+def steps_of(text):
+    """{phase: {line: (measured, predicted)}} in ms, of what `launcher bench` prints of a step."""
+    found, phase = {}, None
+    for line in text.splitlines():
+        if match := re.match(r"a step of (\w+): ", line):
+            phase = found[match[1]] = {}
+        elif phase is not None and (match := re.match(r"  ([a-z][a-z ]+?) +([\d.]+) ms +([\d.]+) ms", line)):
+            phase[match[1]] = float(match[2]), float(match[3])
+    return found
+
+
+def closest(runs, phase):
+    """Of several launches, the one whose step took least: others were disturbed more."""
+    return min((run["text"][phase] for run, _ in runs), key=lambda lines: lines["step"][0])
+
+
+def beside(title, batch, runs):
+    """The errors of both phases' steps; the line is printed at the end."""
+    cells, errors = [], {}
+    for phase in ("prefill", "decode"):
+        lines = closest(runs, phase)
+        measured, predicted = lines["step"]
+        errors[phase] = predicted / measured - 1
+        cells.append(f"{measured:>12.2f}{predicted:>11.2f}{errors[phase]:>+8.1%}")
+        for part in ("compute", "exposed communication"):
+            cells.append(f"{lines[part][0]:>9.2f}{lines[part][1]:>8.2f}")
+    return f"{title:<24}{batch:>6}{''.join(cells)}", errors
+
+
+def print_predictions(lines):
+    print(f"\na step, ms: measured, predicted\n{'':<30}{'prefill ' + str(PREFILL):>31}{'compute':>17}{'exposed':>17}{'decode':>31}{'compute':>17}{'exposed':>17}")
+    for line, _ in lines:
+        print(line)
+    for phase in ("prefill", "decode"):
+        off = [abs(errors[phase]) for _, errors in lines]
+        print(f"{phase}: the median error is {statistics.median(off):.1%}, the largest {max(off):.1%}, of {len(off)}")
+
+
+def run_shape(name, ranks, options, folder):
+    shape, threads = SHAPES[name], os.cpu_count() or 1
+    calibrate(name, ranks, options, folder)
+    launcher = compile_bench(spec(shape, ranks, "machine.ThisMachine", 'use "machine.deploy" as machine'), options, folder)
+    title, lines = f"{name}, {ranks} rank{'s' if ranks > 1 else ''}", []
     for batch in BATCHES:
-        title = f"{name}, {ranks} rank{'s' if ranks > 1 else ''}"
-        report(title, shape, batch, repeat(launcher, batch, options, threads))
+        runs = repeat(launcher, batch, options, threads)
+        report(title, shape, batch, runs)
+        lines.append(beside(title, batch, runs))
+    return lines
 
 
 def main():
@@ -151,9 +214,12 @@ def main():
     options = parser.parse_args()
     header()
     with tempfile.TemporaryDirectory(prefix="deploy-bench-") as folder:
+        lines = []
         for name, ranks in CASES:
             if options.only in name:
-                run_shape(name, ranks, options, pathlib.Path(folder))
+                lines += run_shape(name, ranks, options, pathlib.Path(folder))
+        if lines:
+            print_predictions(lines)
     return 0
 
 

@@ -77,12 +77,13 @@ static void fuse_products(struct timing *t, struct list_time *l, int first, bool
 		all.timed.operations += more->timed.operations;
 		all.timed.bytes += more->timed.bytes - operand;
 	}
-	double seconds = lead->work.kind == WORK_PRODUCT
-	                     ? timing_product(t, &all.work, all.timed.operations, all.timed.bytes)
-	                     : timing_grouped(t, &all.work, lead->hit, all.timed.operations, all.timed.bytes);
+	struct time_parts parts = lead->work.kind == WORK_PRODUCT
+	                              ? timing_product(t, &all.work, all.timed.operations, all.timed.bytes)
+	                              : timing_grouped(t, &all.work, lead->hit, all.timed.operations, all.timed.bytes);
 	for (int i = first; i < l->list->n; i = next_joined(t, l, first, i)) {
 		struct term *one = &l->at[i].term;
-		one->seconds = seconds * (double)one->work.product.n / (double)all.work.product.n;
+		one->parts = time_scaled(parts, (double)one->work.product.n / (double)all.work.product.n);
+		one->seconds = time_of(one->parts);
 		done[i] = true;
 	}
 }
@@ -130,7 +131,8 @@ static void fuse_pass(const struct timing *t, struct list_time *l, int i)
 		return;
 	double again = passed_on(t, l, i);
 	term->bytes = fmax(term->bytes - again, 0);
-	term->seconds = timing_stream(t, fmax(term->timed.bytes - again, 0), term->work.kind == WORK_REDUCTION);
+	term->parts = timing_stream(t, fmax(term->timed.bytes - again, 0), term->work.kind == WORK_REDUCTION);
+	term->seconds = time_of(term->parts);
 }
 
 void fuse_terms(struct timing *t, struct list_time *l)

@@ -482,88 +482,7 @@ static bool follows_from_error(const struct deploy *d, const char *name)
 	return t && t->is_total && (d->refused || (one && d->known && !d->needs_training));
 }
 
-/* ---- layouts --------------------------------------------------------------------------------- */
-
-static void mesh_text(struct text *t, const struct path *mesh, int n)
-{
-	for (int i = 0; i < n; i++)
-		text_add(t, "%s%s", i ? " * " : "", mesh[i].at[mesh[i].n - 1].name);
-}
-
-/* The layout `[batch@(dp * ep), ctx | +tp]` that an assertion states, in the form that layouts are printed in. */
-static const char *asserted_layout(struct arena *a, const struct node *axes)
-{
-	struct text t = {.arena = a};
-	text_add(&t, "[");
-	for (int i = 0; i < axes->axes.items.n; i++) {
-		const struct node *ax = axes->axes.items.at[i];
-		text_add(&t, "%s", i ? ", " : "");
-		if (ax->kind == N_AX_REST) {
-			text_add(&t, "...");
-			continue;
-		}
-		mesh_text(&t, ax->ax.factors, ax->ax.n);
-		if (ax->ax.n_mesh)
-			text_add(&t, ax->ax.n_mesh > 1 ? "@(" : "@");
-		mesh_text(&t, ax->ax.mesh, ax->ax.n_mesh);
-		if (ax->ax.n_mesh > 1)
-			text_add(&t, ")");
-	}
-	for (int i = 0; i < axes->axes.n_pending; i++) {
-		text_add(&t, "%s+", i ? ", " : " | ");
-		mesh_text(&t, &axes->axes.pending[i], 1);
-	}
-	text_add(&t, "]");
-	return t.at;
-}
-
-/* The format that an assertion names: `bf16`, or `kv`, `weight`, `act` of the model. false: it names none. */
-static bool asserted_format(struct goals *g, const struct node *type, enum dtype *out)
-{
-	if (!type->type.has_path)
-		return false;
-	const char *name = type->type.path.at[type->type.path.n - 1].name;
-	struct val model = record_get(g->self.deploy->record, "model", type->span), v = val_none();
-	if (model.kind == V_RECORD && record_field(model.record, name))
-		v = record_get(model.record, name, type->span);
-	for (int i = 0; v.kind == V_NONE && i < DTYPE_COUNT; i++)
-		if (!strcmp(dtype_name((enum dtype)i), name))
-			v = (struct val){.kind = V_DTYPE, .dtype = (enum dtype)i};
-	if (v.kind == V_DTYPE)
-		*out = v.dtype;
-	else
-		sema_report(g->sema, DIAG_E0101, type->type.path.span, "`%s` is not a number format", name);
-	return v.kind == V_DTYPE;
-}
-
-static enum goal_verdict check_layout(struct goals *g, const struct node *item)
-{
-	struct sema *s = g->sema;
-	const struct node *type = item->claim.type;
-	const char *path = dotted_name(s->arena, item->claim.value);
-	if (!g->layouts || !path || !type->type.axes) {
-		sema_report(s, DIAG_W0811, item->span, "`assert` is not checked: it needs a layout");
-		return GOAL_OPEN;
-	}
-	const char *want = asserted_layout(s->arena, type->type.axes);
-	enum dtype format = DTYPE_F32, have_format = DTYPE_F32;
-	bool formatted = asserted_format(g, type, &format);
-	for (int phase = 0; phase < PHASES; phase++) {
-		const char *have = dag_layout(g->layouts, path, phase, &have_format);
-		if (!have) {
-			sema_report(s, DIAG_E0101, item->claim.value->span, "the model has no value `%s`", path);
-			return GOAL_WRONG;
-		}
-		if (!strcmp(have, want) && (!formatted || format == have_format))
-			continue;
-		struct diag *d = sema_report(s, DIAG_E0807, type->span, "layout of `%s` is %s%s in %s, asserted %s%s", path,
-		                             formatted ? dtype_name(have_format) : "", have, phase_name(phase),
-		                             formatted ? dtype_name(format) : "", want);
-		diag_help(s->sink, d, "a layout follows from the plan's rules in its region: change a rule, or the assertion");
-		return GOAL_FALSE;
-	}
-	return GOAL_CONFIRMED;
-}
+/* ---- one goal ------------------------------------------------------------------------------------ */
 
 static struct scope scope_of(struct goals *g, const struct placed *goal)
 {
@@ -587,7 +506,7 @@ static enum goal_verdict check_goal(struct goals *g, const struct placed *goal)
 	const struct node *item = goal->item;
 	struct scope scope = scope_of(g, goal);
 	if (item->kind == N_ASSERT_TYPE)
-		return check_layout(g, item);
+		return goal_layout(g, item);
 	const char *word = item->kind == N_ASSERT ? "assert" : "require";
 	struct val v = eval(&scope, item->claim.value, NULL);
 	if (item->kind != N_ASSERT && item->kind != N_REQUIRE)
@@ -683,12 +602,19 @@ void share_goals(struct sema *sema, const struct share *s, const struct target *
 	joint_goals(sema, s->joint, share_subject(sema->arena, s), !s->unplanned, target);
 }
 
+const char *planner_goal_type(const char *name)
+{
+	const struct goal_name *term = term_named(name);
+	return term ? term->type : NULL;
+}
+
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
                    const struct training *t, const struct target *target, struct goal_list *out)
 {
 	struct goals g = goals_of(sema, d, l, s, t, target);
+	const bool *excluded = goals_excluded(&g);
 	for (int i = 0; i < d->record->goals.n; i++) {
-		enum goal_verdict v = check_goal(&g, &d->record->goals.at[i]);
+		enum goal_verdict v = excluded[i] ? GOAL_WRONG : check_goal(&g, &d->record->goals.at[i]);
 		if (out)
 			list_verdict(&g, d->record->goals.at[i].item, v, out);
 	}

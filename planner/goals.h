@@ -38,12 +38,18 @@ struct used {
 	struct estimate e;
 	const struct subject *of;
 };
+/* The metrics of a deployment with sequences of another length. */
+struct metrics_of_length {
+	int64_t length;
+	struct metrics metrics;
+};
 struct goals {
 	struct sema *sema;
 	const struct target *target;
 	struct subject self;
 	VEC(struct subject *) others;
-	const struct local *layouts; /* NULL: they are not inferred */
+	VEC(struct metrics_of_length *) lengths; /* made when the first goal asks */
+	const struct local *layouts;             /* NULL: they are not inferred */
 	enum corner_level level;
 	unsigned corner; /* bit i: used[i] is at the high end, else at the low one */
 	struct used used[MAX_USED];
@@ -60,6 +66,10 @@ struct goals goals_of(struct sema *sema, const struct deploy *d, const struct lo
 struct val goal_value(struct goals *g, const struct placed *goal, const struct node *e);
 bool is_comparison(enum bin_op op);
 
+/* goal_pairs.c: reports goals that exclude an earlier one (E0816). For each goal of the deployment's record, whether it
+ * was reported: its verdict adds nothing. */
+bool *goals_excluded(struct goals *g);
+
 /* verdict.c */
 /* The metrics of a deployment, made when the first goal asks. */
 const struct metrics *goal_metrics(struct goals *g, struct subject *s);
@@ -68,8 +78,12 @@ struct load *goal_load(struct goals *g, struct subject *s);
 /* The value of a figure at the goal's corner; V_UNKNOWN without one. `unit`: the metric that it is shown like. */
 struct val goal_figure(struct goals *g, const struct subject *of, const char *name, enum metric unit,
                        const struct estimate *e, struct dims dims);
-/* Decides a goal that names metrics, and reports E0801, E0808 or W0811. */
+/* Decides a goal that names metrics, and reports E0801, E0808 or W0811; W0817 if it holds for the longest sequences
+ * alone. */
 enum goal_verdict goal_decide(struct goals *g, struct scope *scope, const struct node *item, const char *open);
+
+/* goal_layout.c: decides and reports an assertion about a layout. */
+enum goal_verdict goal_layout(struct goals *g, const struct node *item);
 
 /* goal_parts.c */
 /* Another deployment of the file, planned in silence; NULL: there is none of that name. */

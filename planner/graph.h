@@ -50,4 +50,21 @@ void graph_dot(struct arena *arena, const struct graph *g, FILE *out);
 /* graph_json.c: an object of `deployc graph --format=json` (docs/json.md). The caller releases it. */
 enum { GRAPH_JSON_VERSION = 1 };
 json_t *graph_json(struct arena *arena, const struct graph *g);
+
+/* Deployments that are planned together. */
+struct graph_joint {
+	const char *kind, *name; /* "serve" or "share" */
+	const struct graph **of; /* [n], in the order of the record */
+	int64_t *units;          /* [n]; 0: not known */
+	int n;
+	double bytes;   /* of the longest prompt's cache, which the second gets from the first; 0: nothing is handed over */
+	double seconds; /* that its handover takes; NaN: not timed */
+};
+/* graph_joint.c. false: errors left nothing to plan. */
+struct pools;
+struct share;
+bool pools_graphs(struct arena *arena, const struct pools *s, struct graph_joint *out);
+bool share_graphs(struct arena *arena, const struct share *s, struct graph_joint *out);
+json_t *graph_joint_json(struct arena *arena, const struct graph_joint *j);        /* as graph_json() */
+void graph_joint_dot(struct arena *arena, const struct graph_joint *j, FILE *out); /* graph_dot.c */
 #endif

@@ -11,8 +11,15 @@ struct dot {
 	struct arena *arena;
 	const struct graph *g;
 	FILE *out;
-	int cells; /* axis of the cells; -1: none is shown */
+	const char *prefix; /* of the names of nodes */
+	int first;          /* number of its first box */
+	int cells;          /* axis of the cells; -1: none is shown */
 };
+
+static const char *name_of(const struct dot *d, const struct graph_node *n)
+{
+	return arena_printf(d->arena, "%s%s", d->prefix, graph_name(d->arena, d->g, n));
+}
 
 static void put_escaped(const char *text, FILE *out)
 {
@@ -210,8 +217,7 @@ static void put_row(const struct dot *d, int first, int cells)
 {
 	const struct graph_node *n = &d->g->nodes.at[first];
 	const char *title = row_title(d, n);
-	fprintf(d->out, "    \"%s\" [label=<<TABLE BORDER=\"0\" CELLSPACING=\"2\" CELLPADDING=\"4\"><TR>",
-	        graph_name(d->arena, d->g, n));
+	fprintf(d->out, "    \"%s\" [label=<<TABLE BORDER=\"0\" CELLSPACING=\"2\" CELLPADDING=\"4\"><TR>", name_of(d, n));
 	if (title)
 		fprintf(d->out, "<TD ALIGN=\"RIGHT\" WIDTH=\"70\"><B>%s</B></TD>", title);
 	for (int i = 0; i < cells; i++)
@@ -241,13 +247,12 @@ static void put_exchanges(const struct dot *d, int run)
 		if (nodes[i].rank - nodes[i - cells].rank == axis->stride
 		    && nodes[i].rank / axis->stride % axis->size == nodes[i - cells].rank / axis->stride % axis->size + 1)
 			fprintf(d->out, "    \"%s\" -> \"%s\" [dir=both, arrowsize=0.6, constraint=false, color=\"%s\"];\n",
-			        graph_name(d->arena, d->g, &nodes[i - cells]), graph_name(d->arena, d->g, &nodes[i]),
-			        color_at(d, axis->stride));
+			        name_of(d, &nodes[i - cells]), name_of(d, &nodes[i]), color_at(d, axis->stride));
 }
 
 static void put_run(const struct dot *d, int run)
 {
-	fprintf(d->out, "  subgraph cluster_%d {\n", run);
+	fprintf(d->out, "  subgraph cluster_%d {\n", d->first + run);
 	put_stage_label(d, run);
 	for (int i = 0; i < d->g->nodes_of_run; i += cells_of(d))
 		put_row(d, run * d->g->nodes_of_run + i, cells_of(d));
@@ -275,33 +280,89 @@ static void put_messages(const struct dot *d, int run)
 	int cells = cells_of(d), rows = d->g->nodes_of_run / cells;
 	for (int i = 0; i < rows; i++) {
 		const struct graph_node *from = &d->g->nodes.at[run * d->g->nodes_of_run + i * cells];
-		fprintf(d->out, "  \"%s\" -> \"%s\"", graph_name(d->arena, d->g, from),
-		        graph_name(d->arena, d->g, from + d->g->nodes_of_run));
+		fprintf(d->out, "  \"%s\" -> \"%s\"", name_of(d, from), name_of(d, from + d->g->nodes_of_run));
 		fprintf(d->out, i == (rows - 1) / 2 && label.n ? " [label=\"%s\"];\n" : ";\n", label.at);
 	}
 }
 
-void graph_dot(struct arena *arena, const struct graph *g, FILE *out)
+static struct dot dot_of(struct arena *arena, const struct graph *g, const char *prefix, int first, FILE *out)
 {
-	const struct deploy *deploy = g->plan->deploy;
-	struct dot d = {arena, g, out, -1};
+	struct dot d = {arena, g, out, prefix, first, -1};
 	for (int i = 0; i < g->axes.n; i++)
 		if (g->axes.at[i].shown)
 			d.cells = i;
-	fprintf(out, "digraph \"%s\" {\n  rankdir=LR; ranksep=1.2; nodesep=0.1; compound=true;\n", deploy->name);
+	return d;
+}
+
+static void put_title(const char *name, int64_t units, int64_t ranks, FILE *out)
+{
+	fputs("  label=<<FONT POINT-SIZE=\"18\"><B>", out);
+	put_escaped(name, out);
+	fputs("</B></FONT> &#160; ", out);
+	if (units > 1)
+		fprintf(out, "%lld units of ", (long long)units);
+	fprintf(out, "%lld rank%s>;\n", (long long)ranks, plural(ranks));
+}
+
+static void put_head(const char *name, FILE *out)
+{
+	fprintf(out, "digraph \"%s\" {\n  rankdir=LR; ranksep=1.2; nodesep=0.1; compound=true;\n", name);
 	fputs("  fontname=\"Helvetica\"; fontsize=11; labelloc=t;\n"
 	      "  node [shape=plain, fontname=\"Helvetica\", fontsize=11];\n"
 	      "  edge [fontname=\"Helvetica\", fontsize=10, color=\"" PIPELINE_COLOR "\", fontcolor=\"" PIPELINE_COLOR
 	      "\"];\n"
 	      "  graph [style=\"rounded,filled\", fillcolor=\"#eef2f6\", color=\"#8899aa\", labeljust=l];\n",
 	      out);
-	fprintf(out, "  label=<<FONT POINT-SIZE=\"18\"><B>");
-	put_escaped(deploy->name, out);
-	fprintf(out, "</B></FONT> &#160; %lld rank%s", (long long)deploy->gpus, plural(deploy->gpus));
-	fputs(">;\n", out);
-	for (int run = 0; run < g->runs.n; run++)
-		put_run(&d, run);
-	for (int run = 0; run + 1 < g->runs.n; run++)
-		put_messages(&d, run);
+}
+
+static void put_graph(const struct dot *d)
+{
+	for (int run = 0; run < d->g->runs.n; run++)
+		put_run(d, run);
+	for (int run = 0; run + 1 < d->g->runs.n; run++)
+		put_messages(d, run);
+}
+
+void graph_dot(struct arena *arena, const struct graph *g, FILE *out)
+{
+	struct dot d = dot_of(arena, g, "", 0, out);
+	put_head(g->plan->deploy->name, out);
+	put_title(g->plan->deploy->name, 1, g->plan->deploy->gpus, out);
+	put_graph(&d);
+	fputs("}\n", out);
+}
+
+/* ---- deployments together -------------------------------------------------------------------- */
+
+/* From the box of one deployment to that of the next, whatever stages send and receive. */
+static void put_handover(struct arena *arena, const struct graph_joint *j, FILE *out)
+{
+	struct dot from = dot_of(arena, j->of[0], arena_printf(arena, "%s.", j->of[0]->plan->deploy->name), 0, out);
+	struct dot to = dot_of(arena, j->of[1], arena_printf(arena, "%s.", j->of[1]->plan->deploy->name), 0, out);
+	int last = (j->of[0]->runs.n - 1) * j->of[0]->nodes_of_run;
+	fprintf(out, "  \"%s\" -> \"%s\" [ltail=cluster_0, lhead=cluster_%d, label=\"cache of a longest prompt: %s",
+	        name_of(&from, &j->of[0]->nodes.at[last]), name_of(&to, &j->of[1]->nodes.at[0]), 1 + j->of[0]->runs.n,
+	        planner_bytes(arena, j->bytes));
+	if (isfinite(j->seconds))
+		fprintf(out, ", %s", metric_seconds(arena, j->seconds));
+	fputs("\"];\n", out);
+}
+
+void graph_joint_dot(struct arena *arena, const struct graph_joint *j, FILE *out)
+{
+	put_head(j->name, out);
+	fputs("  label=<<FONT POINT-SIZE=\"18\"><B>", out);
+	put_escaped(j->name, out);
+	fputs("</B></FONT>>;\n", out);
+	for (int i = 0, first = 0; i < j->n; first += 1 + j->of[i]->runs.n, i++) {
+		const struct deploy *of = j->of[i]->plan->deploy;
+		struct dot d = dot_of(arena, j->of[i], arena_printf(arena, "%s.", of->name), first + 1, out);
+		fprintf(out, "  subgraph cluster_%d {\n  fillcolor=\"#ffffff\";\n", first);
+		put_title(of->name, j->units[i], of->gpus, out);
+		put_graph(&d);
+		fputs("  }\n", out);
+	}
+	if (j->bytes > 0)
+		put_handover(arena, j, out);
 	fputs("}\n", out);
 }

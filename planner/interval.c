@@ -70,6 +70,12 @@ struct estimate estimate_of(double value, struct interval i, bool rate, double b
 
 struct estimate estimate_exact(double value) { return (struct estimate){value, value, value, value, value, NAN, NULL}; }
 
+struct estimate estimate_between(double value, double least, double most)
+{
+	double bound = least < most ? least : NAN;
+	return (struct estimate){value, least, most, least, most, bound, NULL};
+}
+
 struct estimate estimate_share(double part, double whole, struct interval i)
 {
 	double rest = whole - part;
@@ -83,6 +89,15 @@ struct estimate estimate_share(double part, double whole, struct interval i)
 	                         .bound = NAN};
 }
 
+struct estimate estimate_share_above(double share, struct interval i, double bound)
+{
+	struct estimate e = estimate_share(share, 1, i);
+	e.low80 = fmax(e.low80, fmin(bound, share));
+	e.low90 = fmax(e.low90, fmin(bound, share));
+	e.bound = bound;
+	return e;
+}
+
 struct estimate estimate_spent(double of_device, double devices, double seconds, double least, struct interval interval,
                                const char *lacks)
 {
@@ -91,3 +106,20 @@ struct estimate estimate_spent(double of_device, double devices, double seconds,
 }
 
 struct estimate estimate_missing(const char *lacks) { return (struct estimate){NAN, NAN, NAN, NAN, NAN, NAN, lacks}; }
+
+struct estimate estimate_scaled(struct estimate e, double by)
+{
+	return (struct estimate){e.value * by,  e.low80 * by, e.high80 * by, e.low90 * by,
+	                         e.high90 * by, e.bound * by, e.lacks};
+}
+
+struct estimate estimate_sum(struct estimate a, struct estimate b)
+{
+	return (struct estimate){a.value + b.value,
+	                         a.low80 + b.low80,
+	                         a.high80 + b.high80,
+	                         a.low90 + b.low90,
+	                         a.high90 + b.high90,
+	                         a.bound + b.bound,
+	                         isnan(a.value) ? a.lacks : b.lacks};
+}

@@ -41,6 +41,13 @@ struct estimate estimate_share(double part, double whole, struct interval interv
 /* What so many devices take in `seconds`, and at the least, each `of_device` a second; NaN: `lacks`. */
 struct estimate estimate_spent(double of_device, double devices, double seconds, double least, struct interval interval,
                                const char *lacks);
-struct estimate estimate_exact(double value); /* bubbles and shares that follow from counts */
+/* The same of a share that is at least `bound`. */
+struct estimate estimate_share_above(double share, struct interval i, double bound);
+struct estimate estimate_exact(double value); /* what follows from counts */
+/* Of a count that is in [least, most] whatever happens, and is expected to be `value`. */
+struct estimate estimate_between(double value, double least, double most);
 struct estimate estimate_missing(const char *lacks);
+struct estimate estimate_scaled(struct estimate e, double by); /* by > 0 */
+/* Of two parts one after the other, each as far off as it can be. What either lacks, the sum lacks; so with bounds. */
+struct estimate estimate_sum(struct estimate a, struct estimate b);
 #endif

@@ -1,6 +1,7 @@
 /* Serving metrics: steps of prompts and of growing sequences, added up. */
 #include "metrics.h"
 #include <math.h>
+#include "pipeline.h"
 #include "planner.h"
 
 struct serving {
@@ -22,9 +23,13 @@ static const struct op_time *add_ops(struct serving *s, const struct op_time *a,
 	int n = s->schedule->op_names.n;
 	struct op_time *out = arena_array(s->timing.arena, struct op_time, n + 1);
 	for (int i = 0; i < n; i++) {
-		struct op_time x = a ? a[i] : (struct op_time){NULL, 0, 0, 0}, y = b ? b[i] : (struct op_time){NULL, 0, 0, 0};
-		out[i] = (struct op_time){x.term ? x.term : y.term, x.seconds + times * y.seconds,
-		                          x.exposed + times * y.exposed, x.sent + times * y.sent};
+		struct op_time x = a ? a[i] : (struct op_time){.term = NULL}, y = b ? b[i] : (struct op_time){.term = NULL};
+		out[i] = (struct op_time){.term = x.term ? x.term : y.term,
+		                          .seconds = x.seconds + times * y.seconds,
+		                          .exposed = x.exposed + times * y.exposed,
+		                          .sent = x.sent + times * y.sent,
+		                          .least_sent = x.least_sent + times * y.least_sent,
+		                          .most_sent = x.most_sent + times * y.most_sent};
 	}
 	return out;
 }
@@ -152,14 +157,16 @@ static bool is_sent(const struct op_time *o) { return o->term && o->term->kind >
 /* Communication of the batch: bytes that a rank sends, time, and the share of it in which kernels run too. */
 static void set_communication(struct serving *s, const struct sum *all, struct interval interval)
 {
-	double seconds = 0, exposed = 0, sent = 0;
+	double seconds = 0, exposed = 0, sent = 0, least = 0, most = 0;
 	for (int i = 0; i < s->schedule->op_names.n; i++)
 		if (is_sent(&all->ops[i])) {
 			seconds += all->ops[i].seconds;
 			exposed += all->ops[i].exposed;
 			sent += all->ops[i].sent;
+			least += all->ops[i].least_sent;
+			most += all->ops[i].most_sent;
 		}
-	s->out->of[METRIC_COMM_BYTES] = estimate_exact(sent);
+	s->out->of[METRIC_COMM_BYTES] = estimate_between(sent, least, most);
 	s->out->of[METRIC_COMM_TIME] = estimate_of(seconds, interval, false, NAN);
 	s->out->of[METRIC_COMM_HIDDEN] =
 		seconds > 0 ? estimate_share(seconds - exposed, seconds, interval) : estimate_missing("nothing is sent");
@@ -205,6 +212,15 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 	                                      "the device has no `power`");
 }
 
+/* Microbatches pass the stages in order, without backwards. */
+static struct estimate bubble_of(const struct serving *s)
+{
+	const struct step_time *t = s->out->decode ? s->out->decode : s->out->prefill;
+	struct pipeline p = {PIPELINE_FILL_DRAIN, s->schedule->stages.n, t->microbatches, 1, false};
+	return p.stages > 1 ? estimate_share_above(t->bubble, s->out->interval, pipeline_least_bubble(&p))
+	                    : estimate_exact(0);
+}
+
 static void set_first_token(struct serving *s, double prompt)
 {
 	double chunk = (double)s->schedule->programs.at[PHASE_PREFILL].max_tokens * microbatches_of(s);
@@ -245,7 +261,7 @@ struct metrics metrics_of(const struct deploy *d, const struct schedule *s, stru
 	m.active_params = totals[1].value;
 	set_batch(&v, prompt, output, planner_has_experts(d->program));
 	set_first_token(&v, prompt);
-	m.of[METRIC_BUBBLE] = estimate_exact(m.decode ? m.decode->bubble : m.prefill->bubble);
+	m.of[METRIC_BUBBLE] = bubble_of(&v);
 	m.basis = timing_basis(&v.timing, arena);
 	m.lacks = v.timing.lacks;
 	if (m.lacks)

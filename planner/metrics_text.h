@@ -5,6 +5,8 @@
 
 const char *metric_name(enum metric m);                            /* "prefill.throughput" */
 const char *metric_text(struct arena *a, enum metric m, double x); /* "13.1 ms" */
+/* "  (80%: 121 ms .. 1.08 s)"; "" where both ends are the same, or not known. */
+const char *metric_interval(struct arena *a, enum metric m, const struct estimate *e);
 const char *metric_seconds(struct arena *a, double s);
 bool metric_is_rate(enum metric m); /* more is better, and it falls as time rises */
 /* What the bound of a metric is made of, in s; NULL: it has none, or it is not a time or a rate. */

@@ -82,6 +82,7 @@ static void use_training(struct arena *arena, struct page *p)
 struct page *planner_page(struct arena *arena, struct plan *plan, const char *spec)
 {
 	struct page *p = arena_new(arena, struct page);
+	p->arena = arena;
 	p->spec = spec;
 	p->plan = plan;
 	if (plan->training)
@@ -199,6 +200,25 @@ static json_t *notes_of(const struct page *p)
 	return notes;
 }
 
+static json_t *rivals_of(const struct page *p)
+{
+	json_t *search = json_object(), *rivals = json_array();
+	for (int i = 0; i < p->rivals.n; i++) {
+		const struct page_rival *r = &p->rivals.at[i];
+		json_t *rival = json_object();
+		json_set(rival, "choice", json_text(r->choice));
+		json_set(rival, "ranks", json_figure(r->ranks));
+		json_set(rival, "throughput", json_figure(r->throughput));
+		json_set(rival, "tpot", json_figure(r->tpot));
+		json_set(rival, "cost", json_figure(r->cost));
+		json_set(rival, "front", json_boolean(r->front));
+		json_array_append_new(rivals, rival);
+	}
+	json_set(search, "tried", json_integer(p->tried));
+	json_set(search, "plans", rivals);
+	return search;
+}
+
 void page_finish(struct arena *arena, struct page *p)
 {
 	p->data = json_document("deployc-report", PAGE_JSON_VERSION);
@@ -209,5 +229,6 @@ void page_finish(struct arena *arena, struct page *p)
 	json_set(p->data, "weights", weights_of(p));
 	json_set(p->data, "largest", largest_of(arena, p));
 	json_set(p->data, "traffic", traffic_of(p));
+	json_set(p->data, "search", p->tried ? rivals_of(p) : json_null());
 	json_set(p->data, "notes", notes_of(p));
 }

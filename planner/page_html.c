@@ -622,6 +622,7 @@ void page_html(struct arena *arena, const struct page *p, FILE *out)
 	put_memory(&h);
 	put_ranks(&h);
 	html_metrics(&h);
+	html_rivals(&h);
 	if (p->plan->training)
 		html_training(&h);
 	else {

@@ -23,6 +23,11 @@ void html_figure(const struct html *h, enum html_form form, const char *fmt, ...
 void html_metric_tiles(const struct html *h);
 void html_metrics(const struct html *h);
 void html_timelines(const struct html *h);
+/* page_terms.c: all terms of a step that the data has at plan/times/steps/`step`. */
+struct step_time;
+void html_terms(const struct html *h, int step, const struct step_time *t);
+/* page_rivals.c: what a search found: a plot of throughput over tpot, and the plans that none surpasses. */
+void html_rivals(const struct html *h);
 /* page_training.c: a step of training over stages, and its parts; goals and what was decided of them. */
 void html_training(const struct html *h);
 void html_goals(const struct html *h);

@@ -226,6 +226,7 @@ static void put_step(const struct html *h, int step, const struct step_time *t, 
 	put_queues(h, step, t);
 	fputs("<p></p>\n", h->out);
 	put_largest(h, program);
+	html_terms(h, step, t);
 }
 
 void html_timelines(const struct html *h)

@@ -266,3 +266,15 @@ struct pipeline_time pipeline_time_in_full(struct arena *scratch, const struct p
 	struct play y = play_of(scratch, p, pieces, p->microbatches);
 	return result(p, pieces, play(&y), busy);
 }
+
+/* Let stage i work m M_i of T. Without backwards all stages end after another, so T >= sum M + (m - 1) max M, and the
+ * stages' share of it is greatest if all are equal. With them, a stage waits for the forwards of the stages before it,
+ * and they for their backwards after it: T >= M_0 + .. + M_(i-1) + m M_i. The sum of M_i is at most what it is if all
+ * of these are equalities: T (1 - (1 - 1 / m)^p). */
+double pipeline_least_bubble(const struct pipeline *p)
+{
+	double stages = (double)p->stages, m = (double)p->microbatches;
+	if (p->chunks > 1 || p->stages == 1)
+		return 0;
+	return p->backward ? 1 + m / stages * expm1(stages * log1p(-1 / m)) : (stages - 1) / (m + stages - 1);
+}

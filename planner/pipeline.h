@@ -27,6 +27,9 @@ struct pipeline_time {
  * busy: of each stage the seconds in which it computes or sends, or NULL. */
 struct pipeline_time pipeline_time(struct arena *scratch, const struct pipeline *p,
                                    const struct pipeline_pieces *pieces, double *busy);
+/* The share of the stages' time that they wait whatever the pieces take, as each waits at least until the stages before
+ * it have begun, and after they have ended; 0 where several chunks of a stage may make up for that. */
+double pipeline_least_bubble(const struct pipeline *p);
 /* What a stage does in one entry of its order: it computes from `start` to `end`, has sent the result at `sent`, and
  * computes what params alone need until `params`. */
 struct pipeline_event {

@@ -152,8 +152,8 @@ static void list_stages(struct arena *arena, struct plan *p)
 	}
 }
 
-struct plan *planner_plan(struct arena *arena, const struct deploy *d, const struct schedule *s,
-                          const struct training *t)
+struct plan *planner_plan_at_rest(struct arena *arena, const struct deploy *d, const struct schedule *s,
+                                  const struct training *t)
 {
 	struct plan *p = arena_new(arena, struct plan);
 	p->deploy = d;
@@ -168,9 +168,16 @@ struct plan *planner_plan(struct arena *arena, const struct deploy *d, const str
 		list_collectives(arena, p);
 	}
 	p->metrics = t ? training_metrics(t, arena) : metrics_of(d, s, arena);
+	p->steered = t ? steered_training(t, arena) : s ? steered_serving(s, &p->metrics, arena) : NULL;
+	return p;
+}
+
+struct plan *planner_plan(struct arena *arena, const struct deploy *d, const struct schedule *s,
+                          const struct training *t)
+{
+	struct plan *p = planner_plan_at_rest(arena, d, s, t);
 	p->load = deploy_load(d, s, arena);
 	if (p->load)
 		load_play(p->load);
-	p->steered = t ? steered_training(t, arena) : s ? steered_serving(s, &p->metrics, arena) : NULL;
 	return p;
 }

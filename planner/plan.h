@@ -54,6 +54,9 @@ struct plan {
 /* plan.c. `s` and `t` NULL: only what is known of the model. Everything is in the arena. */
 struct plan *planner_plan(struct arena *arena, const struct deploy *d, const struct schedule *s,
                           const struct training *t);
+/* The same without the queue of requests that arrive, which takes long to play: `load` is NULL. */
+struct plan *planner_plan_at_rest(struct arena *arena, const struct deploy *d, const struct schedule *s,
+                                  const struct training *t);
 bool plan_is_message(const struct plan_collective *c); /* DR_SEND or DR_RECV */
 const char *plan_unit_name(enum plan_unit unit);       /* "token" */
 

@@ -192,10 +192,7 @@ static json_t *goals_of_plan(const struct goal_list *goals)
 
 static const char *status_of(const struct plan *p)
 {
-	return p->schedule                ? "scheduled"
-	       : p->deploy->work.training ? "training"
-	       : p->deploy->known         ? "unscheduled"
-	                                  : "open";
+	return p->schedule ? "scheduled" : p->training ? "training" : p->deploy->known ? "unscheduled" : "open";
 }
 
 json_t *plan_json(const struct plan *p)

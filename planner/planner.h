@@ -74,6 +74,8 @@ struct goal_list {
 /* goals.c: `require`, `assert`, `prefer` of a deployment: E0802, E0806, E0807, W0811. `l` NULL: what needs layouts is
  * undecided; `s` and `t` NULL: so is what needs bytes. target: what other deployments that goals name are planned for.
  * out: gets the verdicts, in the arena of `sema`; or NULL. */
+/* The type of a figure that goals may name: "Time" of `ttft`. NULL: there is no such figure. */
+const char *planner_goal_type(const char *name);
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
                    const struct training *t, const struct target *target, struct goal_list *out);
 

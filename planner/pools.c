@@ -11,12 +11,6 @@ enum { MAX_BALANCE = 64, MAX_UNITS = 1 << 20 };
 
 /* ---- estimates -------------------------------------------------------------------------------- */
 
-static struct estimate scaled(struct estimate e, double by)
-{
-	return (struct estimate){e.value * by,  e.low80 * by, e.high80 * by, e.low90 * by,
-	                         e.high90 * by, e.bound * by, e.lacks};
-}
-
 /* The smaller of two rates. */
 static struct estimate slower(struct estimate a, struct estimate b)
 {
@@ -43,15 +37,12 @@ static struct estimate at_rate(double much, struct estimate rate)
 
 static double known_or_none(double x) { return isnan(x) ? 0 : x; }
 
-static struct estimate sum(struct estimate a, struct estimate b)
+/* Of two times. One of which nothing is proved takes at least no time. */
+static struct estimate one_after_other(struct estimate a, struct estimate b)
 {
-	return (struct estimate){a.value + b.value,
-	                         a.low80 + b.low80,
-	                         a.high80 + b.high80,
-	                         a.low90 + b.low90,
-	                         a.high90 + b.high90,
-	                         known_or_none(a.bound) + known_or_none(b.bound),
-	                         isnan(a.value) ? a.lacks : b.lacks};
+	a.bound = known_or_none(a.bound);
+	b.bound = known_or_none(b.bound);
+	return estimate_sum(a, b);
 }
 
 /* ---- devices ---------------------------------------------------------------------------------- */
@@ -157,7 +148,7 @@ static struct interval never_measured(void) { return interval_of(INTERVAL_UNKNOW
 static struct estimate carried(struct way *w, double bytes)
 {
 	double least = timing_collective_floor(&w->machine, DR_SEND, w->members, bytes);
-	double seconds = timing_collective(&w->timing, DR_SEND, w->members, bytes);
+	double seconds = time_of(timing_collective(&w->timing, DR_SEND, w->members, bytes));
 	struct estimate e =
 		isnan(seconds) ? estimate_missing(w->timing.lacks) : estimate_of(seconds, never_measured(), false, least);
 	e.bound = least > 0 ? least : (double)NAN;
@@ -223,7 +214,7 @@ static void set_times(struct arena *arena, struct pools *s)
 /* Sequences/s of so many units of a pool, and of their links. */
 static struct estimate pool_rate(const struct pools *s, int side, double units)
 {
-	return scaled(slower(s->side[side].rate, s->side[side].links), units);
+	return estimate_scaled(slower(s->side[side].rate, s->side[side].links), units);
 }
 
 static struct estimate rate_of(const struct pools *s, const int64_t *units)
@@ -308,10 +299,10 @@ static void set_metrics(struct arena *arena, struct pools *s)
 	struct estimate rate = rate_of(s, units);
 	for (int i = 0; i < METRICS; i++)
 		m->of[i] = estimate_missing("it is a metric of one deployment: name it before the metric");
-	m->of[METRIC_TTFT] = sum(s->ready[s->joint->send], grows->metrics.of[METRIC_TPOT]);
+	m->of[METRIC_TTFT] = one_after_other(s->ready[s->joint->send], grows->metrics.of[METRIC_TPOT]);
 	m->of[METRIC_TPOT] = grows->metrics.of[METRIC_TPOT];
 	m->of[METRIC_SEQUENCES] = rate;
-	m->of[METRIC_THROUGHPUT] = scaled(rate, (double)(w->seq_hi + w->output_hi));
+	m->of[METRIC_THROUGHPUT] = estimate_scaled(rate, (double)(w->seq_hi + w->output_hi));
 	m->of[METRIC_COST] = spent(s, true, rate);
 	m->of[METRIC_ENERGY] = spent(s, false, rate);
 	m->of[METRIC_HANDOVER_BYTES] = estimate_exact(s->longest.bytes);
@@ -340,8 +331,8 @@ static void set_rates(struct pools *s)
 {
 	const struct workload *w = &s->side[SERVE_DECODE].deploy->work;
 	struct pool_side *reads = &s->side[SERVE_PREFILL], *grows = &s->side[SERVE_DECODE];
-	reads->rate = scaled(reads->metrics.of[METRIC_PREFILL_THROUGHPUT], 1 / (double)w->seq_hi);
-	grows->rate = scaled(grows->metrics.of[METRIC_DECODE_THROUGHPUT], 1 / (double)(w->output_hi - 1));
+	reads->rate = estimate_scaled(reads->metrics.of[METRIC_PREFILL_THROUGHPUT], 1 / (double)w->seq_hi);
+	grows->rate = estimate_scaled(grows->metrics.of[METRIC_DECODE_THROUGHPUT], 1 / (double)(w->output_hi - 1));
 }
 
 static const char *devices_text(struct arena *a, const struct pool_side *side)

@@ -38,18 +38,11 @@ static void print_bytes(struct text *t, const struct pools *s)
 	         (long long)h->receivers, planner_bytes(a, h->received), (long long)h->sources);
 }
 
-static const char *bounds_text(struct arena *a, enum metric m, const struct estimate *e)
-{
-	return e->low80 < e->high80
-	           ? arena_printf(a, "  (80%%: %s .. %s)", metric_text(a, m, e->low80), metric_text(a, m, e->high80))
-	           : "";
-}
-
 static void print_estimate(struct text *t, const char *name, enum metric m, const struct estimate *e)
 {
 	struct arena *a = t->arena;
 	if (!isnan(e->value))
-		text_add(t, "    %-24s %16s%s\n", name, metric_text(a, m, e->value), bounds_text(a, m, e));
+		text_add(t, "    %-24s %16s%s\n", name, metric_text(a, m, e->value), metric_interval(a, m, e));
 	else if (e->bound > 0)
 		text_add(t, "    %-24s %s %s\n", name, metric_is_rate(m) ? "at most" : "at least", metric_text(a, m, e->bound));
 }

@@ -61,6 +61,14 @@ static double miss_of(enum bin_op op, double a, double b)
 	return limit > 0 ? fabs(a - b) / limit : 1;
 }
 
+/* A limit that the value meets after it is rounded to the digits that are shown. */
+static struct val eased(struct val v, bool below)
+{
+	if (v.kind == V_QUANTITY || v.kind == V_FLOAT)
+		v.f += fabs(v.f) * (below ? 0.006 : -0.006);
+	return v;
+}
+
 int rank_claims(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
                 const struct training *t, const struct target *target, struct metrics *m, struct claim *out)
 {
@@ -76,13 +84,14 @@ int rank_claims(struct sema *sema, const struct deploy *d, const struct local *l
 		struct val left = at_point(&g, goal, e->bin.a);
 		bool bounded = g.bounded;
 		struct val right = at_point(&g, goal, e->bin.b);
+		bool below = e->bin.op == B_LT || e->bin.op == B_LE;
 		struct claim c = {.text = text_of(sema, e->span),
 		                  .miss = miss_of(e->bin.op, number_of(left), number_of(right)),
 		                  .bound = bounded | g.bounded,
 		                  .shown = left.kind == V_BAD ? "-" : val_show(sema, left),
 		                  .wanted = right.kind == V_BAD ? "-" : val_show(sema, right)};
-		c.loosened =
-			arena_printf(sema->arena, "%s %s %s", text_of(sema, e->bin.a->span), bin_op_text(e->bin.op), c.shown);
+		c.loosened = arena_printf(sema->arena, "%s %s %s", text_of(sema, e->bin.a->span), bin_op_text(e->bin.op),
+		                          left.kind == V_BAD ? "-" : val_show(sema, eased(left, below)));
 		out[n++] = c;
 	}
 	return n;

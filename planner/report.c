@@ -109,11 +109,16 @@ static void print_step(struct report *r)
 
 static void print_usable(struct report *r, double peak)
 {
+	const struct machine *m = &r->deploy->machine;
 	double usable = r->plan->usable;
-	if (usable > 0)
-		text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n",
-		         r->deploy->machine.device.name ? r->deploy->machine.device.name : "the device",
-		         planner_bytes(r->arena, usable), 100 * (1 - peak / usable));
+	if (!(usable > 0))
+		return;
+	text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n", m->device.name ? m->device.name : "the device",
+	         planner_bytes(r->arena, usable), 100 * (1 - peak / usable));
+	if (m->reserve > 0)
+		text_add(&r->text, "    besides, %s for driver, communicators and graphs: %s%s\n",
+		         planner_bytes(r->arena, m->reserve), m->reserve_measured ? "as measured on " : "an estimate",
+		         m->reserve_measured ? m->reserve_measured : "");
 }
 
 static const char *stages_label(const struct report *r, struct stage_range range)
@@ -249,7 +254,10 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 	const struct schedule *s = p->schedule;
 	struct report r = {.text = {.arena = arena}, .arena = arena, .plan = p, .deploy = d, .schedule = s};
 	text_add(&r.text, "deploy %s: %s on %s, plan %s\n", d->name, d->model_name ? d->model_name : "a model",
-	         d->machine.name ? d->machine.name : "a cluster", d->plan_name ? d->plan_name : "of its own");
+	         d->machine.name ? d->machine.name : "a cluster",
+	         d->plan_name ? d->plan_name
+	         : d->known   ? "of its own"
+	                      : "not decided");
 	if (d->known)
 		print_mesh(&r);
 	print_layers(&r);

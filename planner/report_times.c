@@ -141,12 +141,16 @@ static void print_experts(struct text *out, struct arena *a, const struct plan *
 
 /* ---- metrics ---------------------------------------------------------------------------------- */
 
+const char *metric_interval(struct arena *a, enum metric m, const struct estimate *e)
+{
+	return e->low80 < e->high80
+	           ? arena_printf(a, "  (80%%: %s .. %s)", metric_text(a, m, e->low80), metric_text(a, m, e->high80))
+	           : "";
+}
+
 static void print_estimate(struct text *out, struct arena *a, enum metric m, const struct estimate *e)
 {
-	text_add(out, "    %-20s %16s", metric_name(m), metric_text(a, m, e->value));
-	if (e->low80 < e->high80)
-		text_add(out, "  (80%%: %s .. %s)", metric_text(a, m, e->low80), metric_text(a, m, e->high80));
-	text_add(out, "\n");
+	text_add(out, "    %-20s %16s%s\n", metric_name(m), metric_text(a, m, e->value), metric_interval(a, m, e));
 }
 
 bool metric_is_rate(enum metric m)

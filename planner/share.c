@@ -95,19 +95,7 @@ static struct estimate in_turns(struct estimate alone, double turn)
 		open.bound = alone.bound;
 		return open;
 	}
-	return (struct estimate){alone.value * turn,  alone.low80 * turn, alone.high80 * turn, alone.low90 * turn,
-	                         alone.high90 * turn, alone.bound * turn, alone.lacks};
-}
-
-static struct estimate together(struct estimate a, struct estimate b)
-{
-	return (struct estimate){a.value + b.value,
-	                         a.low80 + b.low80,
-	                         a.high80 + b.high80,
-	                         a.low90 + b.low90,
-	                         a.high90 + b.high90,
-	                         a.bound + b.bound,
-	                         isnan(a.value) ? a.lacks : b.lacks};
+	return estimate_scaled(alone, turn);
 }
 
 static void set_metrics(struct share *s)
@@ -123,8 +111,8 @@ static void set_metrics(struct share *s)
 		turns &= figure_known(turn);
 		x->throughput = in_turns(x->metrics.of[METRIC_THROUGHPUT], turn);
 		x->sequences = in_turns(x->metrics.of[METRIC_SEQUENCES], turn);
-		m->of[METRIC_THROUGHPUT] = i ? together(m->of[METRIC_THROUGHPUT], x->throughput) : x->throughput;
-		m->of[METRIC_SEQUENCES] = i ? together(m->of[METRIC_SEQUENCES], x->sequences) : x->sequences;
+		m->of[METRIC_THROUGHPUT] = i ? estimate_sum(m->of[METRIC_THROUGHPUT], x->throughput) : x->throughput;
+		m->of[METRIC_SEQUENCES] = i ? estimate_sum(m->of[METRIC_SEQUENCES], x->sequences) : x->sequences;
 	}
 	if (!turns) /* whoever is fastest may have all turns */
 		m->of[METRIC_THROUGHPUT].bound = m->of[METRIC_SEQUENCES].bound = (double)NAN;
@@ -206,8 +194,8 @@ static void print_rate(struct text *t, const char *name, const struct estimate *
 {
 	struct arena *a = t->arena;
 	if (!isnan(e->value))
-		text_add(t, "    %-24s %16s  (80%%: %s .. %s)\n", name, metric_text(a, METRIC_THROUGHPUT, e->value),
-		         metric_text(a, METRIC_THROUGHPUT, e->low80), metric_text(a, METRIC_THROUGHPUT, e->high80));
+		text_add(t, "    %-24s %16s%s\n", name, metric_text(a, METRIC_THROUGHPUT, e->value),
+		         metric_interval(a, METRIC_THROUGHPUT, e));
 	else if (e->bound > 0)
 		text_add(t, "    %-24s at most %s\n", name, metric_text(a, METRIC_THROUGHPUT, e->bound));
 }

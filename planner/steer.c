@@ -54,7 +54,7 @@ const struct steered *steered_serving(const struct schedule *s, const struct met
 	out->copies = copies_held(split, &out->by) * each;
 	out->moved = held * each * (1 - 1 / split->ranks);
 	expert_members(s, split, timing.members);
-	out->seconds = timing_collective(&timing, DR_ALL_TO_ALL, timing.members, held * each);
+	out->seconds = time_of(timing_collective(&timing, DR_ALL_TO_ALL, timing.members, held * each));
 	return out;
 }
 
@@ -87,7 +87,7 @@ const struct steered *steered_training(const struct training *t, struct arena *a
 	out->copies = copies_held(&split, &out->by) * copied;
 	out->moved = moved * (1 - 1 / split.ranks);
 	training_members(t, atoms, timing.members);
-	out->seconds = timing_collective(&timing, DR_ALL_TO_ALL, timing.members, moved);
+	out->seconds = time_of(timing_collective(&timing, DR_ALL_TO_ALL, timing.members, moved));
 	return out;
 }
 

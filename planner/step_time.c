@@ -238,12 +238,14 @@ static void run_through(struct step_time *out, int stages, int64_t microbatches)
 
 static void add_ops(struct step_time *out, const struct list_time *l, double times)
 {
-	double rounds = 1;
+	const struct exchange *x = &l->exchange;
+	double rounds = 1, least = 1, most = 1;
 	for (int i = 0; i < l->list->n; i++) {
 		const struct played *p = &l->at[i];
 		enum instr_kind kind = l->list->at[i].kind;
 		if (kind == INSTR_ROUNDS_BEGIN || kind == INSTR_ROUNDS_END) {
-			rounds = kind == INSTR_ROUNDS_BEGIN ? l->rounds : 1;
+			bool begin = kind == INSTR_ROUNDS_BEGIN;
+			rounds = begin ? l->rounds : 1, least = begin ? x->least_rounds : 1, most = begin ? x->most_rounds : 1;
 			continue;
 		}
 		struct op_time *o = &out->ops[l->list->at[i].op];
@@ -251,6 +253,8 @@ static void add_ops(struct step_time *out, const struct list_time *l, double tim
 		o->seconds += times * rounds * p->term.seconds;
 		o->exposed += times * rounds * p->exposed;
 		o->sent += times * rounds * p->term.sent;
+		o->least_sent += times * least * p->term.sent;
+		o->most_sent += times * most * p->term.sent;
 	}
 }
 

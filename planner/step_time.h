@@ -28,6 +28,7 @@ struct list_time {
 struct op_time {
 	const struct term *term; /* the first of it; NULL: it does not run there */
 	double seconds, exposed, sent;
+	double least_sent, most_sent; /* by the rounds that an exchange can take */
 };
 struct stage_time {
 	double seconds; /* of a microbatch */

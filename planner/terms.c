@@ -85,6 +85,13 @@ static double assignments(const struct step_values *v, const struct instr *round
 	return rows * (double)(rounds->rounds.top * rounds->rounds.local) / (double)rounds->rounds.experts;
 }
 
+/* Assignments that one rank can send another: each of its tokens chooses as many of its experts as it can. */
+static double most_sent(const struct step_values *v, const struct instr *rounds)
+{
+	double top = (double)rounds->rounds.top, local = (double)rounds->rounds.local;
+	return (double)step_number(&rounds->rounds.rows, v) * fmin(top, local);
+}
+
 static struct expert_split split_of(const struct step_values *v, const struct instr *rounds)
 {
 	double experts = (double)rounds->rounds.experts, dests = (double)rounds->rounds.dests;
@@ -112,6 +119,8 @@ struct exchange exchange_of(const struct timing *t, const struct step_load *load
 	x.balance = balance_of(t->balances, &x.split);
 	double longest = each * x.balance.longest;
 	x.rounds = rounds->rounds.group < 0 || longest <= capacity ? 1 : (double)padded(longest / capacity, 1);
+	x.least_rounds = x.rounds > 1 ? fmax((double)padded(each / capacity, 1), 1) : 1;
+	x.most_rounds = rounds->rounds.group < 0 ? 1 : fmax((double)padded(most_sent(&v, rounds) / capacity, 1), 1);
 	x.filled = fmin(each / x.rounds / capacity, 1);
 	x.most_filled = fmin(each * x.balance.busiest / x.rounds / capacity, 1);
 	x.hit = hit_of(&x.split, &x.balance, balances_even(t->balances), &x.least_hit);
@@ -183,16 +192,16 @@ static struct term launch_term(struct timing *t, const struct step_load *load, c
 	case WORK_REDUCTION:
 		out.kind = TERM_ROWS;
 		/* The fit of experts' products has the launches of all kernels around them. */
-		out.seconds = (x ? timing_stream : timing_pass)(t, longest.bytes, w.kind == WORK_REDUCTION);
+		out.parts = (x ? timing_stream : timing_pass)(t, longest.bytes, w.kind == WORK_REDUCTION);
 		break;
 	case WORK_PRODUCT:
 		out.kind = TERM_PRODUCT;
-		out.seconds = timing_product(t, &w, longest.operations, longest.bytes);
+		out.parts = timing_product(t, &w, longest.operations, longest.bytes);
 		out.floor = floor_of(t, out.operations, peak[w.product.activations], param_bytes(k, i, values, 1));
 		break;
 	case WORK_GROUPED:
 		out.kind = TERM_EXPERTS;
-		out.seconds = timing_grouped(t, &w, hit, longest.operations, longest.bytes);
+		out.parts = timing_grouped(t, &w, hit, longest.operations, longest.bytes);
 		out.expert_bytes = param_bytes(k, i, values, 1 / (double)w.product.groups);
 		out.floor = floor_of(t, out.operations, peak[w.product.activations],
 		                     param_bytes(k, i, values, least / (double)w.product.groups));
@@ -200,8 +209,8 @@ static struct term launch_term(struct timing *t, const struct step_load *load, c
 	case WORK_ATTENTION: {
 		struct attention a = attention_of(&w, load);
 		out.kind = TERM_ATTENTION;
-		out.operations = timing_attention_operations(&a), out.bytes = timing_attention_bytes(&a);
-		out.seconds = timing_attention(t, &a);
+		out.operations = attention_operations(&a), out.bytes = attention_cached(&a);
+		out.parts = timing_attention(t, &a);
 		out.floor = floor_of(t, out.operations, t->silicon.attention_peak, out.bytes);
 		break;
 	}
@@ -233,7 +242,7 @@ static struct term collective_term(struct timing *t, const struct step_load *loa
 	if (c->kind == DR_SEND || c->kind == DR_RECV) /* to one rank, at the worst cut over the outermost level */
 		for (int k = 0; k < t->machine->levels.n; k++)
 			members[k] = k == out.level ? 2 : 1;
-	out.seconds = timing_collective(t, c->kind, members, size);
+	out.parts = timing_collective(t, c->kind, members, size);
 	/* Where tokens go is known when they are routed: perhaps to no other rank. */
 	out.floor.links = out.kind == TERM_EXCHANGE && x ? 0 : timing_collective_floor(t->machine, c->kind, members, size);
 	return out;
@@ -241,7 +250,7 @@ static struct term collective_term(struct timing *t, const struct step_load *loa
 
 struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i, const struct exchange *x)
 {
-	if (i->kind == INSTR_LAUNCH)
-		return launch_term(t, load, i, x);
-	return collective_term(t, load, i, x);
+	struct term out = i->kind == INSTR_LAUNCH ? launch_term(t, load, i, x) : collective_term(t, load, i, x);
+	out.seconds = time_of(out.parts);
+	return out;
 }

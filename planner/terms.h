@@ -22,7 +22,8 @@ struct floor {
 struct term {
 	const struct instr *instr;
 	enum term_kind kind;
-	double seconds;
+	struct time_parts parts;
+	double seconds; /* of the parts */
 	struct floor floor;
 	double operations, bytes; /* of memory */
 	double sent;              /* bytes that leave a rank */
@@ -42,7 +43,8 @@ struct timing timing_of(const struct schedule *s, struct arena *arena);
 struct exchange {
 	struct expert_split split;
 	struct balance balance;
-	double rounds;              /* as many as the longest message needs */
+	double rounds;                    /* as many as the longest message needs */
+	double least_rounds, most_rounds; /* if all messages are equally long, and if one rank gets all that it can */
 	double filled, most_filled; /* share of a round's buffers that rows fill: the mean of all ranks, and the busiest */
 	double hit, least_hit;      /* experts of a rank that get a row: expected; no fewer are possible */
 };

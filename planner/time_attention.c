@@ -30,14 +30,18 @@ static double positions(const struct attention *a)
 	return a->window > 0 ? min(a->context, a->window + a->queries - 1) : a->context;
 }
 
-/* Bytes of the keys and values that all queries of the sequences see. */
-static double cached(const struct attention *a)
+double attention_operations(const struct attention *a)
+{
+	return 2 * a->sequences * a->heads * a->queries * seen(a) * (a->d + a->w);
+}
+
+double attention_cached(const struct attention *a)
 {
 	double width = a->latent ? a->d : a->d + a->w;
 	return a->sequences * a->kv_heads * positions(a) * width * a->cache_bytes;
 }
 
-double time_prefill(const struct silicon *d, const struct fit_prefill *fit, const struct attention *a)
+struct time_parts time_prefill(const struct silicon *d, const struct fit_prefill *fit, const struct attention *a)
 {
 	double rate = d->attention_peak * fit->compute, keys = seen(a), width = a->d + a->w,
 		   of_head = a->sequences * a->heads;
@@ -45,22 +49,24 @@ double time_prefill(const struct silicon *d, const struct fit_prefill *fit, cons
 	double all = 2 * of_head * a->queries * width * (keys + fit->rise) / rate;
 	double one = 2 * BLOCK_QUERIES * keys * width * d->multiprocessors / rate;
 	double compute = max(all, one) + max(1, blocks / d->multiprocessors) * fit->block;
-	double bytes = 2 * of_head * a->queries * width + cached(a);
-	return fit->launch + max(compute, bytes / (d->bandwidth * PREFILL_MEMORY));
+	double bytes = 2 * of_head * a->queries * width + attention_cached(a);
+	return (struct time_parts){
+		.launch = fit->launch, .compute = compute, .memory = bytes / (d->bandwidth * PREFILL_MEMORY)};
 }
 
 double time_prefill_back(const struct silicon *d, const struct fit_attention *fit, const struct attention *a)
 {
-	double launch = fit->prefill.launch, forward = time_prefill(d, &fit->prefill, a) - launch;
+	double launch = fit->prefill.launch, forward = time_of(time_prefill(d, &fit->prefill, a)) - launch;
 	return 2 * launch + BACK_PRODUCTS * fit->backward * forward;
 }
 
-double time_decode(const struct silicon *d, const struct fit_decode *fit, const struct attention *a)
+struct time_parts time_decode(const struct silicon *d, const struct fit_decode *fit, const struct attention *a)
 {
-	double bytes = cached(a), heads = a->heads * a->queries;
-	double operations = 2 * a->sequences * heads * seen(a) * (a->d + a->w);
+	double bytes = attention_cached(a), heads = a->heads * a->queries;
 	double passes = a->latent ? max(1, heads / a->kv_heads / LATENT_HEADS) : 1;
 	double block = a->sequences * a->kv_heads * passes * fit->block / d->multiprocessors;
-	double work = max(bytes / (d->bandwidth * fit->memory), operations / (d->attention_peak * fit->compute));
-	return fit->launch + max(work, block) + fit->latency * min(1, bytes / fit->saturation);
+	return (struct time_parts){.launch = fit->launch,
+	                           .compute = max(attention_operations(a) / (d->attention_peak * fit->compute), block),
+	                           .memory = bytes / (d->bandwidth * fit->memory),
+	                           .more = fit->latency * min(1, bytes / fit->saturation)};
 }

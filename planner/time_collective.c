@@ -31,15 +31,18 @@ static double sent_share(enum fit_collective_of of, double ranks)
 	}
 }
 
-double time_collective(const struct fit_collective *fit, enum fit_collective_of of, double link, double ranks,
-                       double bytes)
+struct time_parts time_collective(const struct fit_collective *fit, enum fit_collective_of of, double link,
+                                  double ranks, double bytes)
 {
+	struct time_parts best = {0};
 	if (ranks <= 1 || bytes <= 0)
-		return 0;
-	double sent = bytes * sent_share(of, ranks) / link, best = INFINITY;
-	for (int i = 0; i < 3; i++)
-		best = min(best, fit->latency[i] + sent / fit->share[i]);
-	return fit->hop * (ranks - 1) + best;
+		return best;
+	double sent = bytes * sent_share(of, ranks) / link, hops = fit->hop * (ranks - 1);
+	for (int i = 0; i < 3; i++) {
+		struct time_parts p = {.launch = hops + fit->latency[i], .link = sent / fit->share[i]};
+		best = !i || time_of(p) < time_of(best) ? p : best;
+	}
+	return best;
 }
 
 /* ---- levels ---------------------------------------------------------------------------------- */
@@ -79,51 +82,60 @@ static double slowest_rate(const struct across *g, double units)
 }
 
 /* s of `bytes` that a rank sends evenly to all ranks of the group, on the level that takes longest. */
-static double all_to_all_across(const struct across *g, double units, double bytes)
+static struct time_parts all_to_all_across(const struct across *g, double units, double bytes)
 {
 	double below = 1, longest = bytes / (g->machine->levels.at[0].link.bandwidth * ALL_TO_ALL_SHARE);
 	for (int i = 1; below < units; below *= g->members[i++])
 		longest = max(longest, bytes * (1 - below / units) / network_rate(&g->machine->levels.at[i]));
-	return network_latency(g) + longest;
+	return (struct time_parts){.launch = network_latency(g), .link = longest};
 }
 
-static double inside_unit(const struct across *g, enum fit_collective_of of, double ranks, double bytes)
+static struct time_parts inside_unit(const struct across *g, enum fit_collective_of of, double ranks, double bytes)
 {
 	double link = g->machine->levels.at[0].link.bandwidth;
 	if (of == OF_POINT_TO_POINT && !g->fits[of].known)
-		return POINT_START + bytes / (link * POINT_SHARE);
-	double time = time_collective(&g->fits[of], of, link, ranks, bytes);
-	return of == OF_ONE_SHOT ? min(time, inside_unit(g, OF_ALL_REDUCE, ranks, bytes)) : time;
+		return (struct time_parts){.launch = POINT_START, .link = bytes / (link * POINT_SHARE)};
+	struct time_parts time = time_collective(&g->fits[of], of, link, ranks, bytes);
+	if (of != OF_ONE_SHOT)
+		return time;
+	struct time_parts other = inside_unit(g, OF_ALL_REDUCE, ranks, bytes);
+	return time_of(other) < time_of(time) ? other : time;
 }
 
-double time_across(const struct across *g, enum fit_collective_of of, double bytes)
+struct time_parts time_across(const struct across *g, enum fit_collective_of of, double bytes)
 {
 	double inside = g->members[0], units = group_units(g), ranks = inside * units;
 	if (ranks <= 1 || bytes <= 0)
-		return 0;
+		return (struct time_parts){0};
 	if (units <= 1)
 		return inside_unit(g, of, ranks, bytes);
 	if (of == OF_ALL_TO_ALL)
 		return all_to_all_across(g, units, bytes);
 	if (of == OF_POINT_TO_POINT)
-		return POINT_START + bytes / slowest_rate(g, units);
+		return (struct time_parts){.launch = POINT_START, .link = bytes / slowest_rate(g, units)};
 	bool reduces_all = of == OF_ALL_REDUCE || of == OF_ONE_SHOT;
 	double passes = reduces_all ? 2 : 1;
-	double network = passes * (network_latency(g) + bytes * (ranks - 1) / ranks / (slowest_rate(g, units) * inside));
-	return max(network, inside_unit(g, reduces_all ? OF_ALL_REDUCE : of, inside, bytes));
+	double sent = bytes * (ranks - 1) / ranks;
+	struct time_parts network = {.launch = passes * network_latency(g),
+	                             .link = passes * sent / (slowest_rate(g, units) * inside)};
+	struct time_parts unit = inside_unit(g, reduces_all ? OF_ALL_REDUCE : of, inside, bytes);
+	return time_of(unit) > time_of(network) ? unit : network;
 }
 
-double time_dispatch(const struct across *g, double tokens, double top, double row_bytes)
+struct time_parts time_dispatch(const struct across *g, double tokens, double top, double row_bytes)
 {
 	double inside = g->members[0], units = group_units(g), ranks = inside * units, bytes = tokens * row_bytes;
 	if (ranks <= 1 || bytes <= 0)
-		return 0;
+		return (struct time_parts){0};
 	double link = g->machine->levels.at[0].link.bandwidth * ALL_TO_ALL_SHARE;
-	double time = DISPATCH_START + bytes * min(top, ranks) * (ranks - 1) / ranks / link;
+	struct time_parts time = {.launch = DISPATCH_START, .link = bytes * min(top, ranks) * (ranks - 1) / ranks / link};
 	double reached = 1 - pow(1 - inside / ranks, top); /* the chance that a token has a row for a unit */
 	double below = 1;                                  /* units of the innermost level in one of the level below */
-	for (int i = 1; below < units; below *= g->members[i++])
-		time = max(time,
-		           DISPATCH_START_ACROSS + bytes * (units - below) * reached / network_rate(&g->machine->levels.at[i]));
+	for (int i = 1; below < units; below *= g->members[i++]) {
+		struct time_parts network = {.launch = DISPATCH_START_ACROSS,
+		                             .link =
+		                                 bytes * (units - below) * reached / network_rate(&g->machine->levels.at[i])};
+		time = time_of(network) > time_of(time) ? network : time;
+	}
 	return time;
 }

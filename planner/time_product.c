@@ -58,27 +58,44 @@ static double tiles_time(const struct silicon *d, const struct fit_product *fit,
 	return best;
 }
 
+double time_of(struct time_parts p)
+{
+	double busy = p.smooth ? smooth_max(p.compute, p.memory) : max(max(p.compute, p.memory), p.link);
+	return p.launch + busy + p.more;
+}
+
+struct time_parts time_scaled(struct time_parts p, double by)
+{
+	return (struct time_parts){by * p.launch, by * p.compute, by * p.memory, by * p.link, by * p.more, p.smooth};
+}
+
 /* Without launch and cast. */
-static double product_time(const struct silicon *d, const struct fit_product *fit, const struct product *p)
+static struct time_parts product_parts(const struct silicon *d, const struct fit_product *fit, const struct product *p)
 {
 	double bytes = p->m * p->k * p->activation_bytes + p->n * p->k * p->weight_bytes + 2 * p->m * p->n;
 	double compute = fit->untiled ? 2 * p->m * p->n * p->k / (p->peak * fit->compute) : tiles_time(d, fit, p);
-	return smooth_max(compute, bytes / (d->bandwidth * fit->memory));
+	return (struct time_parts){.compute = compute, .memory = bytes / (d->bandwidth * fit->memory), .smooth = true};
 }
 
-double time_product(const struct silicon *d, const struct fit_product *fit, const struct product *p)
+struct time_parts time_product(const struct silicon *d, const struct fit_product *fit, const struct product *p)
 {
 	double cast = p->m * p->k * (2 + p->activation_bytes) / (d->bandwidth * CAST_SHARE);
-	return fit->launch + product_time(d, fit, p) + (fit->casts ? cast : 0);
+	struct time_parts parts = product_parts(d, fit, p);
+	parts.launch = fit->launch;
+	parts.more = fit->casts ? cast : 0;
+	return parts;
 }
 
-double time_product_cast_before(const struct silicon *d, const struct fit_product *fit, const struct fit_product *plain,
-                                const struct product *p)
+struct time_parts time_product_cast_before(const struct silicon *d, const struct fit_product *fit,
+                                           const struct fit_product *plain, const struct product *p)
 {
-	return (fit->casts ? min(fit->launch, plain->launch) : fit->launch) + product_time(d, fit, p);
+	struct time_parts parts = product_parts(d, fit, p);
+	parts.launch = fit->casts ? min(fit->launch, plain->launch) : fit->launch;
+	return parts;
 }
 
-double time_grouped(const struct silicon *d, const struct fit_grouped *fit, const struct grouped *g)
+/* The tiles of all groups. */
+static double grouped_tiles(const struct silicon *d, const struct fit_grouped *fit, const struct grouped *g)
 {
 	double compute = d->multiprocessors / (g->peak * fit->compute), l2 = d->bandwidth * fit->l2 / d->multiprocessors;
 	double each = g->rows / g->hit, columns = round_up(g->n / GROUPED_COLUMNS), best = INFINITY;
@@ -87,8 +104,14 @@ double time_grouped(const struct silicon *d, const struct fit_grouped *fit, cons
 		double tile = max(2 * tm * GROUPED_COLUMNS * compute, traffic) * g->k + fit->tile;
 		best = min(best, max(1, g->hit * columns * round_up(each / tm) / d->multiprocessors) * tile);
 	}
+	return best;
+}
+
+struct time_parts time_grouped(const struct silicon *d, const struct fit_grouped *fit, const struct grouped *g)
+{
+	double best = fit->untiled ? 2 * g->rows * g->n * g->k / (g->peak * fit->compute) : grouped_tiles(d, fit, g);
 	double bytes = g->hit * g->n * g->k * g->weight_bytes + g->rows * (g->k * g->activation_bytes + g->n * 2);
-	return smooth_max(best, bytes / (d->bandwidth * fit->memory));
+	return (struct time_parts){.compute = best, .memory = bytes / (d->bandwidth * fit->memory), .smooth = true};
 }
 
 double groups_hit(double held, double all, double top, double tokens)
@@ -96,7 +119,8 @@ double groups_hit(double held, double all, double top, double tokens)
 	return tokens > 0 ? -held * expm1(tokens * log1p(-top / all)) : 0;
 }
 
-double time_rows(const struct silicon *d, const struct fit_rows *fit, double bytes, bool reduces)
+struct time_parts time_rows(const struct silicon *d, const struct fit_rows *fit, double bytes, bool reduces)
 {
-	return fit->launch + bytes / (d->bandwidth * (reduces ? fit->reduction : fit->pointwise));
+	double share = reduces ? fit->reduction : fit->pointwise;
+	return (struct time_parts){.launch = fit->launch, .memory = bytes / (d->bandwidth * share)};
 }

@@ -33,6 +33,19 @@ static json_t *floor_json(const struct floor *f)
 	return object;
 }
 
+/* `smooth` parts are joined by (compute^4 + memory^4)^(1/4). */
+static json_t *parts_json(const struct time_parts *p)
+{
+	json_t *object = json_object();
+	json_set(object, "launch", json_figure(p->launch));
+	json_set(object, "compute", json_figure(p->compute));
+	json_set(object, "memory", json_figure(p->memory));
+	json_set(object, "link", json_figure(p->link));
+	json_set(object, "more", json_figure(p->more));
+	json_set(object, "smooth", json_boolean(p->smooth));
+	return object;
+}
+
 static json_t *term_json(const struct schedule *s, const struct machine *m, const struct played *at, double rounds)
 {
 	const struct term *t = &at->term;
@@ -47,6 +60,7 @@ static json_t *term_json(const struct schedule *s, const struct machine *m, cons
 	json_set(object, "bytes", json_figure(t->bytes));
 	json_set(object, "sent", json_figure(t->sent));
 	json_set(object, "level", t->level < 0 ? json_null() : json_text(m->levels.at[t->level].name));
+	json_set(object, "parts", parts_json(&t->parts));
 	json_set(object, "floor", floor_json(&t->floor));
 	return object;
 }

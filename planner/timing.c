@@ -48,19 +48,24 @@ struct timing timing_of_deploy(const struct deploy *d, struct arena *arena)
 	return t;
 }
 
+static const struct time_parts no_time = {.launch = ABSENT};
+
 /* ---- passes ----------------------------------------------------------------------------------- */
 
-double timing_pass(const struct timing *t, double bytes, bool reduces)
+struct time_parts timing_pass(const struct timing *t, double bytes, bool reduces)
 {
 	if (t->lacks)
-		return ABSENT;
-	return t->calibration ? time_rows(&t->silicon, &t->calibration->rows, bytes, reduces)
-	                      : bytes / (t->silicon.bandwidth * t->machine->device.memory_efficiency);
+		return no_time;
+	if (t->calibration)
+		return time_rows(&t->silicon, &t->calibration->rows, bytes, reduces);
+	return (struct time_parts){.memory = bytes / (t->silicon.bandwidth * t->machine->device.memory_efficiency)};
 }
 
-double timing_stream(const struct timing *t, double bytes, bool reduces)
+struct time_parts timing_stream(const struct timing *t, double bytes, bool reduces)
 {
-	return timing_pass(t, bytes, reduces) - timing_pass(t, 0, reduces);
+	struct time_parts p = timing_pass(t, bytes, reduces);
+	p.launch = t->lacks ? ABSENT : 0;
+	return p;
 }
 
 /* ---- products --------------------------------------------------------------------------------- */
@@ -121,11 +126,11 @@ static const struct fit_grouped *grouped_fit(struct timing *t, enum dtype w, enu
 }
 
 /* Seconds by the spec's own efficiency. */
-static double stated_seconds(const struct timing *t, double operations, double peak, double bytes)
+static struct time_parts stated_parts(const struct timing *t, double operations, double peak, double bytes)
 {
 	const struct accelerator *d = &t->machine->device;
-	double compute = operations / (peak * d->matmul_efficiency), memory = bytes / (d->bandwidth * d->memory_efficiency);
-	return compute > memory ? compute : memory;
+	return (struct time_parts){.compute = operations / (peak * d->matmul_efficiency),
+	                           .memory = bytes / (d->bandwidth * d->memory_efficiency)};
 }
 
 static bool same_product(const struct product *a, const struct product *b)
@@ -152,18 +157,19 @@ static struct product_time *product_place(struct timing *t, const struct product
 }
 
 /* A product that was timed before, or is timed now. */
-static double product_seconds(struct timing *t, const struct fit_product *fit, const struct product *p)
+static struct time_parts product_parts(struct timing *t, const struct fit_product *fit, const struct product *p)
 {
-	struct product_time wanted = {fit, fit->casts && t->engine && t->engine->fused_cast, *p, 0};
+	struct product_time wanted = {
+		.fit = fit, .cast_before = fit->casts && t->engine && t->engine->fused_cast, .of = *p};
 	struct product_time *at = product_place(t, &wanted);
 	if (at->fit)
-		return at->seconds;
-	wanted.seconds = wanted.cast_before
-	                     ? time_product_cast_before(&t->silicon, fit, product_fit(t, DTYPE_BF16, DTYPE_BF16), p)
-	                     : time_product(&t->silicon, fit, p);
+		return at->parts;
+	wanted.parts = wanted.cast_before
+	                   ? time_product_cast_before(&t->silicon, fit, product_fit(t, DTYPE_BF16, DTYPE_BF16), p)
+	                   : time_product(&t->silicon, fit, p);
 	*at = wanted;
 	t->products_timed++;
-	return wanted.seconds;
+	return wanted.parts;
 }
 
 struct kernel_work timing_formats(const struct timing *t, struct kernel_work w)
@@ -184,36 +190,37 @@ bool timing_joined(const struct kernel_work *a, const struct kernel_work *b)
 }
 
 /* A batch of products reads as many weights, so it is one with as many more outputs. */
-double timing_product(struct timing *t, const struct kernel_work *w, double operations, double bytes)
+struct time_parts timing_product(struct timing *t, const struct kernel_work *w, double operations, double bytes)
 {
 	double peak = peak_of(t, w->product.activations);
 	if (t->lacks)
-		return ABSENT;
+		return no_time;
 	if (!t->calibration)
-		return stated_seconds(t, operations, peak, bytes);
+		return stated_parts(t, operations, peak, bytes);
 	const struct fit_product *fit = product_fit(t, w->product.weights, w->product.activations);
 	if (t->lacks)
-		return ABSENT;
+		return no_time;
 	struct product p = {.m = (double)w->product.rows,
 	                    .n = (double)(w->product.n * w->product.batch),
 	                    .k = (double)w->product.k,
 	                    .weight_bytes = bytes_of(w->product.weights),
 	                    .activation_bytes = bytes_of(w->product.activations),
 	                    .peak = peak};
-	return product_seconds(t, fit, &p);
+	return product_parts(t, fit, &p);
 }
 
 /* The launch of a fit is that of an expert's two products together. */
-double timing_grouped(struct timing *t, const struct kernel_work *w, double hit, double operations, double bytes)
+struct time_parts timing_grouped(struct timing *t, const struct kernel_work *w, double hit, double operations,
+                                 double bytes)
 {
 	double peak = peak_of(t, w->product.activations);
 	if (t->lacks)
-		return ABSENT;
+		return no_time;
 	if (!t->calibration)
-		return stated_seconds(t, operations, peak, bytes);
+		return stated_parts(t, operations, peak, bytes);
 	const struct fit_grouped *fit = grouped_fit(t, w->product.weights, w->product.activations);
 	if (t->lacks)
-		return ABSENT;
+		return no_time;
 	struct grouped g = {.rows = (double)w->product.rows,
 	                    .hit = hit,
 	                    .n = (double)w->product.n,
@@ -221,37 +228,12 @@ double timing_grouped(struct timing *t, const struct kernel_work *w, double hit,
 	                    .weight_bytes = bytes_of(w->product.weights),
 	                    .activation_bytes = bytes_of(w->product.activations),
 	                    .peak = peak};
-	return time_grouped(&t->silicon, fit, &g) + fit->launch / 2;
+	struct time_parts p = time_grouped(&t->silicon, fit, &g);
+	p.launch = fit->launch / 2;
+	return p;
 }
 
 /* ---- attention -------------------------------------------------------------------------------- */
-
-/* The mean number of positions that `queries` queries see, of which the last sees `context` and, with `causal`, each
- * one fewer than the next; none sees more than `most`, if that is not 0. */
-static double mean_seen(double queries, double context, bool causal, double most)
-{
-	double first = causal ? context - queries + 1 : context;
-	if (most <= 0 || context <= most)
-		return (first + context) / 2;
-	if (!causal || first >= most)
-		return most;
-	double below = most - first; /* queries that see fewer than `most` */
-	return (below * (first + most - 1) / 2 + (queries - below) * most) / queries;
-}
-
-double timing_attention_operations(const struct attention *a)
-{
-	return 2 * a->sequences * a->queries * a->heads * (a->d + a->w)
-	       * mean_seen(a->queries, a->context, a->causal, a->window);
-}
-
-/* Bytes of the cache, read once for each sequence. Queries with a window see its positions and those between them. */
-double timing_attention_bytes(const struct attention *a)
-{
-	double reach = a->window > 0 ? a->window + a->queries - 1 : a->context;
-	return a->sequences * (reach < a->context ? reach : a->context) * a->kv_heads * (a->latent ? a->d : a->d + a->w)
-	       * a->cache_bytes;
-}
 
 static const struct fit_attention *attention_with(const struct timing *t, bool one_query, bool latent)
 {
@@ -264,21 +246,21 @@ static const struct fit_attention *attention_with(const struct timing *t, bool o
 	return NULL;
 }
 
-double timing_attention(struct timing *t, const struct attention *a)
+struct time_parts timing_attention(struct timing *t, const struct attention *a)
 {
 	if (!figure_known(t->silicon.attention_peak))
 		lack(t, t->machine->device.name, "no peak in bf16");
 	if (t->lacks)
-		return ABSENT;
+		return no_time;
 	if (!t->calibration)
-		return stated_seconds(t, timing_attention_operations(a), t->silicon.attention_peak, timing_attention_bytes(a));
+		return stated_parts(t, attention_operations(a), t->silicon.attention_peak, attention_cached(a));
 	bool one_query = a->queries < 1.5;
 	const struct fit_attention *f = attention_with(t, one_query, a->latent);
 	if (!f)
 		lack(t, t->machine->device.name,
 		     one_query ? "no calibration of attention in decode" : "no calibration of attention in prefill");
 	if (t->lacks)
-		return ABSENT;
+		return no_time;
 	t->borrowed |= t->engine && t->engine->library && strcmp(f->library, t->engine->library) != 0;
 	return !one_query ? time_prefill(&t->silicon, &f->prefill, a)
 	                  : time_decode(&t->silicon, a->latent ? &f->latent : &f->decode, a);
@@ -287,7 +269,7 @@ double timing_attention(struct timing *t, const struct attention *a)
 /* Without a calibration, or a factor for it in the calibration: five products for two. */
 double timing_attention_back(struct timing *t, const struct attention *a)
 {
-	double forward = timing_attention(t, a);
+	double forward = time_of(timing_attention(t, a));
 	if (t->lacks || !t->calibration)
 		return 2.5 * forward;
 	const struct fit_attention *f = attention_with(t, false, false);
@@ -401,7 +383,8 @@ static void check_links(struct timing *t, const double *members)
 }
 
 /* By the efficiency that the spec states: bandwidth and the links' latencies alone. */
-static double stated_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size)
+static struct time_parts stated_collective(struct timing *t, enum dr_collective_kind kind, const double *members,
+                                           double size)
 {
 	double efficiency = t->machine->device.link_efficiency, latency = 0;
 	if (!figure_known(efficiency))
@@ -409,16 +392,19 @@ static double stated_collective(struct timing *t, enum dr_collective_kind kind, 
 	for (int k = 0; k < t->machine->levels.n; k++)
 		if (members[k] > 1 && figure_known(t->machine->levels.at[k].link.latency))
 			latency += (members[k] - 1) * t->machine->levels.at[k].link.latency;
-	return t->lacks ? ABSENT : latency + timing_collective_floor(t->machine, kind, members, size) / efficiency;
+	if (t->lacks)
+		return no_time;
+	return (struct time_parts){.launch = latency,
+	                           .link = timing_collective_floor(t->machine, kind, members, size) / efficiency};
 }
 
-double timing_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size)
+struct time_parts timing_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size)
 {
 	check_links(t, members);
 	if (t->lacks)
-		return ABSENT;
+		return no_time;
 	if (kind == DR_RECV || size <= 0)
-		return 0;
+		return (struct time_parts){0};
 	if (!t->calibration)
 		return stated_collective(t, kind, members, size);
 	const struct fit_collective *fits = t->calibration->collective;
@@ -426,13 +412,13 @@ double timing_collective(struct timing *t, enum dr_collective_kind kind, const d
 	if (!fits[of].known)
 		lack(t, t->machine->device.name, "no calibration of collectives");
 	if (t->lacks)
-		return ABSENT;
+		return no_time;
 	bool one_shot = kind == DR_ALL_REDUCE && t->engine && t->engine->one_shot && fits[OF_ONE_SHOT].known;
 	struct across g = {t->machine, fits, members};
 	return time_across(&g, one_shot ? OF_ONE_SHOT : of, size);
 }
 
-double timing_exchange(struct timing *t, const double *members, double tokens, double top, double row_bytes)
+struct time_parts timing_exchange(struct timing *t, const double *members, double tokens, double top, double row_bytes)
 {
 	double ranks = 1;
 	for (int k = 0; k < t->machine->levels.n; k++)
@@ -441,5 +427,5 @@ double timing_exchange(struct timing *t, const double *members, double tokens, d
 		return timing_collective(t, DR_ALL_TO_ALL, members, tokens * (top < ranks ? top : ranks) * row_bytes);
 	check_links(t, members);
 	const struct across g = {t->machine, t->calibration->collective, members};
-	return t->lacks ? ABSENT : time_dispatch(&g, tokens, top, row_bytes);
+	return t->lacks ? no_time : time_dispatch(&g, tokens, top, row_bytes);
 }

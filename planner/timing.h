@@ -12,7 +12,7 @@ struct product_time {
 	const struct fit_product *fit; /* NULL: the place is free */
 	bool cast_before;
 	struct product of;
-	double seconds;
+	struct time_parts parts;
 };
 enum { PRODUCT_TIMES = 64 };
 
@@ -44,26 +44,27 @@ struct interval timing_interval(const struct timing *t, enum interval_kind kind)
 /* What an interval rests on, for the reader. */
 const char *timing_basis(const struct timing *t, struct arena *a);
 
-/* Seconds; ABSENT with t->lacks, which they may set. Operations and bytes are those of the whole launch. */
-double timing_pass(const struct timing *t, double bytes, bool reduces);
-double timing_stream(const struct timing *t, double bytes, bool reduces); /* a pass in the kernel of another */
+/* Seconds by their parts; ABSENT with t->lacks, which they may set. Operations and bytes are those of the whole launch.
+ */
+struct time_parts timing_pass(const struct timing *t, double bytes, bool reduces);
+struct time_parts timing_stream(const struct timing *t, double bytes,
+                                bool reduces); /* a pass in the kernel of another */
 /* A product in the formats that the engine multiplies in: with a fused cast, activations have the format of weights of
  * 8 bits or less, if the device multiplies in it. */
 struct kernel_work timing_formats(const struct timing *t, struct kernel_work w);
 /* May two products of one operand be one product, with the outputs of both? */
 bool timing_joined(const struct kernel_work *a, const struct kernel_work *b);
-double timing_product(struct timing *t, const struct kernel_work *w, double operations, double bytes);
-double timing_grouped(struct timing *t, const struct kernel_work *w, double hit, double operations, double bytes);
-double timing_attention(struct timing *t, const struct attention *a);
+struct time_parts timing_product(struct timing *t, const struct kernel_work *w, double operations, double bytes);
+struct time_parts timing_grouped(struct timing *t, const struct kernel_work *w, double hit, double operations,
+                                 double bytes);
+struct time_parts timing_attention(struct timing *t, const struct attention *a);
 double timing_attention_back(struct timing *t, const struct attention *a); /* of many queries */
-double timing_attention_operations(const struct attention *a);
-double timing_attention_bytes(const struct attention *a);
 /* Members of a group, by levels, as time_across() wants them: `atoms` are those that it goes over. */
 void timing_members(const struct machine *m, const struct atom *const *atoms, int n, double *members);
 /* members: as in time_across(); size: as in time_collective(). */
-double timing_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size);
+struct time_parts timing_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size);
 /* Rows of a rank's tokens to the ranks of the `top` experts of each: time_dispatch(). */
-double timing_exchange(struct timing *t, const double *members, double tokens, double top, double row_bytes);
+struct time_parts timing_exchange(struct timing *t, const double *members, double tokens, double top, double row_bytes);
 /* Bytes that each NIC or link must carry, over its bandwidth, at the level where that takes longest. */
 double timing_collective_floor(const struct machine *m, enum dr_collective_kind kind, const double *members,
                                double size);

@@ -37,7 +37,7 @@ static json_t *mean_of(const struct training *t, struct arena *scratch)
 	return mean;
 }
 
-static json_t *time_of(const struct training *t)
+static json_t *step_time_json(const struct training *t)
 {
 	struct arena scratch = {.heap = t->arena->heap};
 	struct training_time time = training_time_of(t, &scratch);
@@ -91,6 +91,6 @@ json_t *training_json(const struct training *t)
 	json_set(training, "stages", stages);
 	json_set(training, "balance",
 	         training_exchange(t, &split, &balance) >= 0 ? balance_json(&split, &balance) : json_null());
-	json_set(training, "time", time_of(t));
+	json_set(training, "time", step_time_json(t));
 	return training;
 }

@@ -4,6 +4,13 @@
 #include "steer.h"
 #include "training_time.h"
 
+/* A share of the stages' time, while microbatches run. */
+static struct estimate bubble_of(const struct training *t, const struct training_time *time)
+{
+	double least = t->deploy->zero_bubble ? 0 : pipeline_least_bubble(&t->pipeline);
+	return t->pipeline.stages > 1 ? estimate_share_above(time->bubble, time->interval, least) : estimate_exact(0);
+}
+
 struct metrics training_metrics(const struct training *t, struct arena *arena)
 {
 	struct metrics m = {.lacks = NULL};
@@ -19,7 +26,7 @@ struct metrics training_metrics(const struct training *t, struct arena *arena)
 	m.of[METRIC_SEQUENCES] = estimate_of(batch / seconds, interval, true, batch / least);
 	m.of[METRIC_MFU] = estimate_of(least / seconds, interval, true, 1);
 	m.of[METRIC_HFU] = estimate_of((least + time.peak_again) / seconds, interval, true, 1);
-	m.of[METRIC_BUBBLE] = estimate_exact(time.bubble);
+	m.of[METRIC_BUBBLE] = bubble_of(t, &time);
 	m.of[METRIC_COMM_SHARE] = estimate_share(time.exposed + time.messages + time.sync, seconds, interval);
 	m.of[METRIC_COST] = estimate_spent(d->machine.price, gpus, seconds, least, interval, "the cluster has no `price`");
 	m.of[METRIC_ENERGY] =
@@ -32,14 +39,21 @@ struct metrics training_metrics(const struct training *t, struct arena *arena)
 	return m;
 }
 
+struct training training_at(const struct training *t, int64_t length, struct deploy *of)
+{
+	struct training at = *t;
+	*of = *t->deploy;
+	of->work.seq_hi = length;
+	at.deploy = of;
+	at.tokens = t->tokens * (double)length / (double)t->deploy->work.seq_hi;
+	return at;
+}
+
 bool training_mean_step(const struct training *t, struct arena *arena, double *length, double *seconds)
 {
 	const struct workload *w = &t->deploy->work;
-	struct deploy deploy = *t->deploy;
-	struct training mean = *t;
-	deploy.work.seq_hi = w->seq_lo + (w->seq_hi - w->seq_lo) / 2;
-	mean.deploy = &deploy;
-	mean.tokens = t->tokens * (double)deploy.work.seq_hi / (double)w->seq_hi;
+	struct deploy deploy;
+	struct training mean = training_at(t, w->seq_lo + (w->seq_hi - w->seq_lo) / 2, &deploy);
 	*length = (double)deploy.work.seq_hi;
 	*seconds = w->seq_lo < w->seq_hi ? training_time_of(&mean, arena).seconds : ABSENT;
 	return figure_known(*seconds);

@@ -114,15 +114,15 @@ static double product(struct costing *c, double m, double n, double k, double ba
 {
 	struct kernel_work work = work_of(m, n, k, batch, 0, x, w);
 	double bytes = batch * (m * k * bytes_of(x) + n * k * bytes_of(w) + 2 * m * n);
-	return timing_product(c->timing, &work, 2 * m * n * k * batch, bytes);
+	return time_of(timing_product(c->timing, &work, 2 * m * n * k * batch, bytes));
 }
 
 static double grouped(struct costing *c, double m, double n, double k, double experts, double hit, enum dtype x,
                       enum dtype w)
 {
 	struct kernel_work work = work_of(m, n, k, 1, experts, x, w);
-	return timing_grouped(c->timing, &work, hit, 2 * m * n * k,
-	                      m * k * bytes_of(x) + hit * n * k * bytes_of(w) + 2 * m * n);
+	return time_of(timing_grouped(c->timing, &work, hit, 2 * m * n * k,
+	                              m * k * bytes_of(x) + hit * n * k * bytes_of(w) + 2 * m * n));
 }
 
 /* An engine that fuses products of one operand runs them as the first of them. */
@@ -158,10 +158,10 @@ static void add_product(struct costing *c, int at)
 	bool casts = work->has_products && c->body >= 0;
 	if (casts)
 		x = w = work->products;
-	double sum = timing_stream(c->timing,
-	                           s.batch * (s.experts > 0 ? s.experts : 1) * s.n * s.k
-	                               * (2 * bytes_of(work->optimizer.gradient) - 2) / 2,
-	                           false);
+	double sum = time_of(timing_stream(c->timing,
+	                                   s.batch * (s.experts > 0 ? s.experts : 1) * s.n * s.k
+	                                       * (2 * bytes_of(work->optimizer.gradient) - 2) / 2,
+	                                   false));
 	double forward, back;
 	if (s.experts > 0) {
 		forward = grouped(c, s.m, s.n, s.k, s.experts, s.hit, x, w);
@@ -171,7 +171,8 @@ static void add_product(struct costing *c, int at)
 		back = product(c, s.m, s.k, s.n, s.batch, x, w) + product(c, s.n, s.k, s.m, s.batch, x, x) + sum;
 	}
 	if (casts)
-		back += timing_pass(c->timing, 4 * s.m * s.n, false) + timing_pass(c->timing, 2 * s.m * s.k, false);
+		back += time_of(timing_pass(c->timing, 4 * s.m * s.n, false))
+		        + time_of(timing_pass(c->timing, 2 * s.m * s.k, false));
 	c->cost.products += forward;
 	c->cost.products_back += back;
 	add_kernel(c, at, forward, back, 1);
@@ -201,9 +202,9 @@ static void add_unfused(struct costing *c, int at, const struct attention *a, do
 	double rows = share * a->sequences * a->heads * a->queries, scores = rows * a->context;
 	double twice = product(c, rows, a->context, a->d, 1, x, x) + product(c, rows, a->w, a->context, 1, x, x);
 	bool drops = c->timing->engine->dropout;
-	double drop = drops ? timing_pass(c->timing, 5 * scores, false) : 0;
-	add_kernel(c, at, twice + timing_pass(c->timing, 4 * scores, true) + drop,
-	           2 * twice + timing_pass(c->timing, 6 * scores, true) + drop, drops ? 7 : 6);
+	double drop = drops ? time_of(timing_pass(c->timing, 5 * scores, false)) : 0;
+	add_kernel(c, at, twice + time_of(timing_pass(c->timing, 4 * scores, true)) + drop,
+	           2 * twice + time_of(timing_pass(c->timing, 6 * scores, true)) + drop, drops ? 7 : 6);
 }
 
 static void add_attention(struct costing *c, int at)
@@ -228,7 +229,8 @@ static void add_attention(struct costing *c, int at)
 	if (is_unfused(c))
 		add_unfused(c, at, &a, share);
 	else
-		add_kernel(c, at, share * timing_attention(c->timing, &a), share * timing_attention_back(c->timing, &a), 2);
+		add_kernel(c, at, share * time_of(timing_attention(c->timing, &a)),
+		           share * timing_attention_back(c->timing, &a), 2);
 }
 
 /* ---- collectives ------------------------------------------------------------------------------ */
@@ -236,7 +238,7 @@ static void add_attention(struct costing *c, int at)
 static double collective(struct costing *c, enum dr_collective_kind kind, uint64_t atoms, double size)
 {
 	training_members(c->t, atoms, c->timing->members);
-	return training_group(c->t, atoms) > 1 ? timing_collective(c->timing, kind, c->timing->members, size) : 0;
+	return training_group(c->t, atoms) > 1 ? time_of(timing_collective(c->timing, kind, c->timing->members, size)) : 0;
 }
 
 static void add_messages(struct costing *c, int at, uint64_t atoms, double forward, double backward)
@@ -304,7 +306,7 @@ static void add_exchange(struct costing *c, int at)
 	for (int i = 0; i < v->experts.exchange.n; i++)
 		atoms |= (uint64_t)1 << v->experts.exchange.at[i];
 	double copy =
-		timing_pass(c->timing, training_value_bytes(c->t, at) + training_value_bytes(c->t, v->args[0]), false);
+		time_of(timing_pass(c->timing, training_value_bytes(c->t, at) + training_value_bytes(c->t, v->args[0]), false));
 	add_kernel(c, at, copy, copy, 2);
 	const struct program *p = c->t->local->program;
 	const struct value *route = &p->values.at[training_source(c->t, v->args[1])->routing];
@@ -318,8 +320,8 @@ static void add_exchange(struct costing *c, int at)
 	struct expert_split split;
 	const struct local_value *rows = tokens == v ? at_of(c, v->args[0]) : v;
 	double sent = training_elements(c->t, tokens) / width * training_balance(c->t, rows, &split).busiest;
-	double seconds =
-		timing_exchange(c->timing, c->timing->members, sent, (double)route->route.top, width * bytes_of(tokens->dtype));
+	double seconds = time_of(timing_exchange(c->timing, c->timing->members, sent, (double)route->route.top,
+	                                         width * bytes_of(tokens->dtype)));
 	c->cost.exchanges += seconds;
 	c->cost.exchanges_back += seconds;
 	c->cost.launches += 1;
@@ -341,15 +343,18 @@ static void add_loss(struct costing *c, int at)
 			for (int k = 0; k < v->layout.axis[i].n; k++)
 				atoms |= (uint64_t)1 << v->layout.axis[i].at[k];
 		}
-	add_kernel(c, at, timing_pass(c->timing, 6 * elements, false) + timing_pass(c->timing, 4 * elements, false),
-	           timing_pass(c->timing, 6 * elements, false), 2);
+	add_kernel(c, at,
+	           time_of(timing_pass(c->timing, 6 * elements, false))
+	               + time_of(timing_pass(c->timing, 4 * elements, false)),
+	           time_of(timing_pass(c->timing, 6 * elements, false)), 2);
 	add_messages(c, at, atoms, 3 * collective(c, DR_ALL_REDUCE, atoms, 4 * elements / vocab), 0);
 }
 
 static void add_lookup(struct costing *c, int at)
 {
 	double bytes = 2 * training_value_bytes(c->t, at);
-	add_kernel(c, at, timing_pass(c->timing, bytes, false), timing_pass(c->timing, 2 * bytes, false), 1);
+	add_kernel(c, at, time_of(timing_pass(c->timing, bytes, false)), time_of(timing_pass(c->timing, 2 * bytes, false)),
+	           1);
 }
 
 /* Counts and orders are small: what they take is the host's time to start them. */
@@ -389,8 +394,8 @@ struct training_cost training_cost_of(const struct training *t, struct timing *t
 	for (int i = 0; i < passes.n; i++) {
 		const struct training_pass *pass = &passes.at[i];
 		if (is_here(t, pass->value, body, part))
-			add_kernel(&c, pass->value, timing_pass(timing, pass->bytes, pass->reduces),
-			           timing_pass(timing, 2 * pass->bytes, pass->reduces), 1);
+			add_kernel(&c, pass->value, time_of(timing_pass(timing, pass->bytes, pass->reduces)),
+			           time_of(timing_pass(timing, 2 * pass->bytes, pass->reduces)), 1);
 	}
 	for (int i = 0; i < p->outputs.n; i++) {
 		int at = t->forward->of_program[p->outputs.at[i].value];

@@ -146,13 +146,13 @@ static double message(struct stepping *s)
 	training_members(t, stages, members);
 	for (int k = 0; k < t->deploy->machine.levels.n; k++)
 		members[k] = members[k] > 1 ? 2 : 1;
-	double whole = timing_collective(&s->timing, DR_SEND, members, bytes);
+	double whole = time_of(timing_collective(&s->timing, DR_SEND, members, bytes));
 	copies = training_group(t, same);
 	if (copies <= 1 || s->timing.lacks)
 		return whole;
-	double part = timing_collective(&s->timing, DR_SEND, members, bytes / copies);
+	double part = time_of(timing_collective(&s->timing, DR_SEND, members, bytes / copies));
 	training_members(t, same, members);
-	return fmin(whole, part + timing_collective(&s->timing, DR_ALL_GATHER, members, bytes));
+	return fmin(whole, part + time_of(timing_collective(&s->timing, DR_ALL_GATHER, members, bytes)));
 }
 
 /* ---- gradients and optimizer ------------------------------------------------------------------ */
@@ -190,7 +190,7 @@ static double over(struct stepping *s, enum dr_collective_kind kind, uint64_t at
 	if (training_group(s->t, atoms) <= 1)
 		return 0;
 	training_members(s->t, atoms, s->timing.members);
-	return timing_collective(&s->timing, kind, s->timing.members, bytes);
+	return time_of(timing_collective(&s->timing, kind, s->timing.members, bytes));
 }
 
 /* Layers of a stage that have a param; of one outside the loops, whether the stage reads it. */
@@ -242,7 +242,7 @@ static double ends_of(struct stepping *s)
 	training_members(t, stages, s->timing.members);
 	for (int k = 0; k < t->deploy->machine.levels.n; k++)
 		s->timing.members[k] = s->timing.members[k] > 1 ? 2 : 1;
-	return timing_collective(&s->timing, DR_ALL_REDUCE, s->timing.members, bytes);
+	return time_of(timing_collective(&s->timing, DR_ALL_REDUCE, s->timing.members, bytes));
 }
 
 /* Reads and writes for each param that a rank owns: what the engine is known for, else each state once, and the
@@ -265,7 +265,7 @@ static double optimizer_of(const struct stepping *s, int stage)
 		double each = e && e->optimizer_bytes > 0 ? e->optimizer_bytes : states / 8000;
 		bytes += times * (owned * each + training_param_bytes(s->t, p, CLASS_GRADIENT, o->gradient));
 	}
-	return timing_pass(&s->timing, bytes, false);
+	return time_of(timing_pass(&s->timing, bytes, false));
 }
 
 /* ---- a step ----------------------------------------------------------------------------------- */

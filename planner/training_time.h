@@ -65,6 +65,8 @@ struct training_time {
 };
 /* training_time.c */
 struct training_time training_time_of(const struct training *t, struct arena *arena);
+/* The same training with sequences of `length`, in `of`, which it refers to: for its times, not for its bytes. */
+struct training training_at(const struct training *t, int64_t length, struct deploy *of);
 /* Of a workload with a range of lengths: a step whose sequences all have the mean of the shortest and the longest,
  * which is less than the longest. false: it has one length, or nothing can be timed. */
 bool training_mean_step(const struct training *t, struct arena *arena, double *length, double *seconds);

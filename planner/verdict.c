@@ -3,6 +3,7 @@
 #include "goals.h"
 #include <math.h>
 #include <string.h>
+#include "training_time.h"
 
 const struct metrics *goal_metrics(struct goals *g, struct subject *s)
 {
@@ -235,14 +236,108 @@ static void report_missing(struct goals *g, const struct node *item, const char 
 	                              : "this version does not predict it");
 }
 
+/* ---- other lengths ---------------------------------------------------------------------------- */
+
+/* The metrics of the deployment with sequences of `length`, for its times alone. */
+static struct metrics *metrics_at(struct goals *g, int64_t length)
+{
+	struct arena *a = g->sema->arena;
+	for (int i = 0; i < g->lengths.n; i++)
+		if (g->lengths.at[i]->length == length)
+			return &g->lengths.at[i]->metrics;
+	struct deploy *other = arena_new(a, struct deploy);
+	struct metrics_of_length *made = arena_new(a, struct metrics_of_length);
+	*other = *g->self.deploy;
+	other->work.seq_hi = length;
+	made->length = length;
+	if (g->self.training) {
+		struct training training = training_at(g->self.training, length, other);
+		made->metrics = training_metrics(&training, a);
+	} else
+		made->metrics = metrics_of(other, g->self.schedule, a);
+	vec_push(a, &g->lengths, made);
+	return &made->metrics;
+}
+
+static enum verdict judged_for(struct goals *g, struct scope *scope, const struct node *e, int64_t length)
+{
+	struct metrics *longest = g->self.metrics;
+	g->self.metrics = metrics_at(g, length);
+	enum verdict v = judged_at(g, scope, e, CORNER_90);
+	g->self.metrics = longest;
+	return v;
+}
+
+/* Lengths below the longest: the shortest; halves of the longest; and, since a step reads as many whole prompts as fit
+ * in a chunk and a longer prompt takes whole chunks and a rest, the first length at which one fewer fits, or one chunk
+ * more is begun. */
+enum { CUTS = 4, LENGTHS = 64 + 2 * CUTS };
+static int other_lengths(const struct goals *g, int64_t *length)
+{
+	const struct workload *w = &g->self.deploy->work;
+	const struct schedule *s = g->self.schedule;
+	int64_t chunk = s ? s->programs.at[PHASE_PREFILL].max_tokens * s->pipeline.microbatches : 0;
+	int n = 0, kept = 0;
+	length[n++] = w->seq_lo;
+	for (int64_t half = w->seq_hi / 2; half > w->seq_lo; half /= 2)
+		length[n++] = half;
+	for (int64_t k = 1; chunk > 0 && k <= CUTS; k++) {
+		length[n++] = chunk / k + 1;
+		length[n++] = chunk < INT64_MAX / CUTS ? chunk * k + 1 : w->seq_hi;
+	}
+	for (int i = 0; i < n; i++)
+		if (length[i] >= w->seq_lo && length[i] < w->seq_hi)
+			length[kept++] = length[i];
+	return kept;
+}
+
+/* A metric is that of the longest sequences. It may be worse with others, which the promise covers too: reports the
+ * first of them for which the goal fails, else the first for which it is open. */
+static void check_other_lengths(struct goals *g, struct scope *scope, const struct node *item)
+{
+	const struct workload *w = &g->self.deploy->work;
+	struct sema *s = g->sema;
+	const struct node *e = item->claim.value;
+	int64_t length[LENGTHS], found = 0;
+	if (w->seq_lo >= w->seq_hi || (!g->self.schedule && !g->self.training) || s->sink->first_only)
+		return;
+	int n = other_lengths(g, length);
+	enum verdict worst = ALWAYS;
+	for (int i = 0; i < n && worst != NEVER; i++) {
+		enum verdict v = judged_for(g, scope, e, length[i]);
+		if (v == NEVER || (v == OPEN && worst == ALWAYS && !g->lacks && g->n_used))
+			worst = v, found = length[i];
+	}
+	if (worst == ALWAYS)
+		return;
+	judged_for(g, scope, e, found); /* its figures */
+	const char *what = w->training ? "sequences" : "prompts";
+	struct diag *d = sema_report(s, DIAG_W0817, e->span, "%s`%s` holds for %s of %lld, and %s for %s of %lld: %s",
+	                             claim_of(g, item), source_of(g, e->span), what, (long long)w->seq_hi,
+	                             worst == NEVER ? "fails" : "is open", what, (long long)found, values_text(g));
+	diag_related(s->sink, d, w->seq_span, "%s of %lld to %lld", what, (long long)w->seq_lo, (long long)w->seq_hi);
+	diag_help(s->sink, d, "state it in a deployment whose `seq` has the lengths that it is about");
+}
+
+/* After the longest: what holds is looked at for other lengths. */
+static enum goal_verdict holds(struct goals *g, struct scope *scope, const struct node *item, enum goal_verdict verdict)
+{
+	check_other_lengths(g, scope, item);
+	return verdict;
+}
+
+/* ---- verdicts --------------------------------------------------------------------------------- */
+
 enum goal_verdict goal_decide(struct goals *g, struct scope *scope, const struct node *item, const char *open)
 {
 	struct sema *s = g->sema;
 	const struct node *e = item->claim.value;
 	const char *word = item->kind == N_ASSERT ? "assert" : "require";
 	enum verdict proved = judged_at(g, scope, e, CORNER_BOUNDS);
-	if (proved == ALWAYS || proved == WRONG)
-		return proved == ALWAYS ? GOAL_PROVED : GOAL_WRONG;
+	if (proved == WRONG)
+		return GOAL_WRONG;
+	if (proved == ALWAYS)
+		return holds(g, scope, item, GOAL_PROVED);
 	if (proved == NEVER) {
 		report_never(g, item, true);
 		return GOAL_IMPOSSIBLE;
@@ -250,8 +345,10 @@ enum goal_verdict goal_decide(struct goals *g, struct scope *scope, const struct
 	enum verdict predicted = judged_at(g, scope, e, CORNER_90);
 	if (predicted == NEVER)
 		report_never(g, item, false);
+	if (predicted == ALWAYS)
+		return holds(g, scope, item, GOAL_HOLDS);
 	if (predicted != OPEN)
-		return predicted == NEVER ? GOAL_FAILS : predicted == ALWAYS ? GOAL_HOLDS : GOAL_WRONG;
+		return predicted == NEVER ? GOAL_FAILS : GOAL_WRONG;
 	if (g->lacks || !g->n_used) {
 		report_missing(g, item, open);
 		return GOAL_OPEN;
