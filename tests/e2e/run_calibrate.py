@@ -19,13 +19,25 @@ model Small = Llama_3_2_1B {{
   layers = 2; d_model = 128; ffn = 256; vocab = 512; kv_heads = 4; q_group = 2; head_dim = 32; max_ctx = 512
   weight = {format}; act = {format}; kv = {format}
 }}
-deploy D {{
-  model    = Small
+{experts}deploy D {{
+  model    = {model}
   cluster  = {cluster}
   plan     = Megatron {{ tp = {tp} }}
   workload = Inference {{ batch = 4; seq = 64; output = 8 }}
 }}
 """
+
+
+EXPERTS = """use std.mixtral { Mixtral }
+model Sparse = Mixtral {
+  layers = 2; d_model = 64; expert = 4; expert_ffn = 128; top_k = 2; vocab = 512; kv_heads = 2; q_group = 2; head_dim = 32; max_ctx = 512
+  weight = f32; act = f32; kv = f32
+}
+"""
+
+
+def text_of(experts=False, **fields):
+    return MODEL.format(experts=EXPERTS if experts else "", model="Sparse" if experts else "Small", **fields)
 
 
 def run(*command):
@@ -60,10 +72,10 @@ def wrong_figures(text, ranks):
             yield f"no `{part}`"
 
 
-def calibrated(folder, form, ranks):
+def calibrated(folder, form, ranks, experts=False):
     """What is wrong with the records that a launcher of a format on so many ranks writes."""
     spec, launcher, records = folder / "spec.deploy", folder / "launcher", folder / "mine.deploy"
-    spec.write_text(MODEL.format(use="use std.clusters { CPUHost }", format=form, tp=ranks, cluster=f"CPUHost {{ ranks = {ranks} }}"))
+    spec.write_text(text_of(use="use std.clusters { CPUHost }", format=form, tp=ranks, cluster=f"CPUHost {{ ranks = {ranks} }}", experts=experts))
     if (built := run(DEPLOYC, spec, "-o", launcher)).returncode:
         return [built.stderr]
     if (done := run(launcher, "bench", "--calibrate", records, "--threads", 1)).returncode:
@@ -73,7 +85,9 @@ def calibrated(folder, form, ranks):
     wrong = [f"{p} is left over" for p in left] + list(wrong_figures(text, ranks))
     if f"matmul {form}_{form}" not in text:
         wrong.append(f"no products of {form}")
-    spec.write_text(MODEL.format(use='use "mine.deploy" as mine', format=form, tp=ranks, cluster="mine.ThisMachine"))
+    if ("grouped experts_" in text) != experts:
+        wrong.append("products of experts that the model has" if experts else "products of experts that the model lacks")
+    spec.write_text(text_of(use='use "mine.deploy" as mine', format=form, tp=ranks, cluster="mine.ThisMachine", experts=experts))
     for command in (("check",), ("plan", "--format=json")):
         done = run(DEPLOYC, *command, spec)
         if done.returncode or "error" in done.stderr:
@@ -101,7 +115,7 @@ def refused(folder):
 
 def gpus_are_refused(folder):
     spec, launcher = folder / "spec.deploy", folder / "gpu"
-    spec.write_text(MODEL.format(use="use std.clusters { DGX_H100 }", format="bf16", tp=4, cluster="DGX_H100 { level nvlink { count = 4 } }"))
+    spec.write_text(text_of(use="use std.clusters { DGX_H100 }", format="bf16", tp=4, cluster="DGX_H100 { level nvlink { count = 4 } }"))
     if (built := run(DEPLOYC, spec, "--target=cuda", "-o", launcher)).returncode:
         return [built.stderr]
     done = run(launcher, "bench", "--calibrate", folder / "gpu.deploy")
@@ -113,7 +127,7 @@ def main():
     with tempfile.TemporaryDirectory() as made:
         folder = pathlib.Path(made)
         cases = [(f"{form}, {ranks} ranks", lambda form=form, ranks=ranks: calibrated(folder, form, ranks)) for form, ranks in
-                 (("bf16", 2), ("f32", 1))]
+                 (("bf16", 2), ("f32", 1))] + [("experts", lambda: calibrated(folder, "f32", 1, experts=True))]
         for name, case in cases + [("a folder that is missing", lambda: refused(folder)), ("GPUs", lambda: gpus_are_refused(folder))]:
             wrong = case()
             passed, failed = passed + (not wrong), failed + bool(wrong)

@@ -194,10 +194,10 @@ def untrusted_cases(folder):
     yield "control characters in a header", copy("u7", lambda c: edit_header(c, name_hostile)), \
         ["\\x1b[2J\\nerror: forged\\xe2\\x80\\xae\\xc2\\x9b has no"]
     yield "control characters in the index", copy("u8", lambda c: add_to_index(c, **{HOSTILE: "../x"})), ["\\x1b[2J\\nerror"]
-    nan, inf, first = float("nan"), float("inf"), "in layer 0, `layer.attn: contract wq`"
+    nan, inf, first = float("nan"), float("inf"), "in layer 0, `layer.attn: contract wq, wk, wv`"
     for i, (word, value, place) in enumerate([
             ("", nan, first), ("", inf, first), ("input_layernorm", nan, first), ("gate.weight", nan, "in layer 0, `layer.moe: contract router`"),
-            ("layers.3.self_attn.k_proj", inf, "in layer 3, `layer.attn: contract wk`"),
+            ("layers.3.self_attn.k_proj", inf, "in layer 3, `layer.attn: contract wq, wk, wv`"),
             ("", 3e38, first), ("embed_tokens", 1e20, first),
             ("lm_head", nan, "are in `contract w_head`"), ("lm_head", -inf, "are in `contract w_head`")]):
         yield f"{word or 'all'} {value}", copy(f"n{i}", lambda c: filled(c, value, word)), ["the logits of prompt 1 for token 1", place]

@@ -527,15 +527,20 @@ def run_mesh(folder, number, case):
     return run_spec(folder, f"mesh{number}", spec(model, ranks, plan, dtype, workload, *refine), model, dtype, ranks)
 
 
-def main():
+def name_of(case):
+    model, dtype, ranks, plan, workload, *refine = case
+    return ", ".join((f"{model} {dtype} on {ranks:2}: {plan}" + WORKLOADS[workload], *refine))
+
+
+def main(chosen):
+    """chosen(name, case): whether it runs"""
     need_deployc()
     report = Report()
     with Folder() as folder:
-        named = [(f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + WORKLOADS[case[4]] + "".join(f", {one}" for one in case[5:]), number, case) for number, case in enumerate(MESHES)]
-        report.check_at_once((name, functools.partial(run_mesh, folder, number, case)) for name, number, case in named
-                             if not sys.argv[1:] or any(word in name for word in sys.argv[1:]))
+        report.check_at_once((name_of(case), functools.partial(run_mesh, folder, number, case)) for number, case in enumerate(MESHES)
+                             if chosen(name_of(case), case))
     return report.end()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(lambda name, case: not sys.argv[1:] or any(word in name for word in sys.argv[1:])))

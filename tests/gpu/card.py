@@ -11,7 +11,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from harness import DEPLOYC, FIXTURES, Expected, need_deployc, spec
 
-LAUNCHERS = (("llama", "f32"), ("llama", "bf16"), ("mixtral", "bf16"), ("deepseek", "f32"), ("gpt_oss", "f32"))
+# (model, format, ranks, plan)
+LAUNCHERS = (("llama", "f32", 1, "Megatron {}"), ("llama", "bf16", 1, "Megatron {}"), ("mixtral", "bf16", 1, "Megatron {}"), ("deepseek", "f32", 1, "Megatron {}"),
+             ("gpt_oss", "f32", 1, "Megatron {}"), ("llama", "f32", 2, "Megatron { tp = 2 }"), ("mixtral", "f32", 2, "Megatron { ep = 2 }"))
 STEPS = 8
 BENCH = """use std.models {{ Llama_3_1_8B }}
 use std.clusters {{ CPUHost }}
@@ -52,12 +54,12 @@ def expected_ids(folder, name, model, dtype, arguments):
     return lines
 
 
-def make_launcher(folder, model, dtype):
-    name = f"{model}_{dtype}"
+def make_launcher(folder, model, dtype, ranks, plan):
+    name = f"{model}_{dtype}" + (f"_{ranks}" if ranks > 1 else "")
     arguments = ["--weights", str((FIXTURES / model).relative_to(FIXTURES.parents[1])), "--max-tokens", str(STEPS)]
     for prompt in Expected(model).prompts:
         arguments += ["--ids", ",".join(map(str, prompt))]
-    compiled(spec(model, 1, dtype=dtype), folder / name, "--target=cuda")
+    compiled(spec(model, ranks, plan, dtype=dtype), folder / name, "--target=cuda")
     (folder / f"{name}.arguments").write_text(" ".join(arguments) + "\n")
     (folder / f"{name}.ids").write_text("\n".join(expected_ids(folder, name, model, dtype, arguments)) + "\n")
 
@@ -65,8 +67,8 @@ def make_launcher(folder, model, dtype):
 def main(folder):
     need_deployc()
     folder.mkdir(parents=True, exist_ok=True)
-    for model, dtype in LAUNCHERS:
-        make_launcher(folder, model, dtype)
+    for launcher in LAUNCHERS:
+        make_launcher(folder, *launcher)
     for name, (sizes, workload) in SIZES.items():
         compiled(BENCH.format(sizes=sizes, workload=workload), folder / f"{name}.o", "--target=cuda", "--emit=obj")
 

@@ -22,23 +22,51 @@ static float number_at(const unsigned char *from, uint32_t dtype, int64_t i)
 	return f;
 }
 
-/* The first rows of what the launch makes of `m` rows, [ROWS][n]; its result was NaN before. */
-static void rows_of(const struct card *c, struct card_launch *l, int64_t m, float *out)
+static const struct dr_result *results_of(const struct card *c, const struct card_launch *l)
 {
-	const struct dr_result *r = &c->plan.kernels[l->kernel].result;
-	size_t size = r->dtype == DR_F32 ? 4 : 2, bytes = (size_t)((ROWS - 1) * r->stride + r->n) * size;
-	unsigned char *raw = malloc(bytes);
-	l->args[3] = (uint64_t)m;
-	l->entry = entry_for(&dr_image, l->kernel, c->phase, l->args);
-	GOOD(cu.cuMemsetD8_v2(l->args[2], 0xff, bytes));
-	GOOD(cu.cuCtxSynchronize());
-	card_queue(c, l);
-	GOOD(cu.cuStreamSynchronize(c->stream));
-	gpu_get(raw, l->args[2], bytes);
+	return c->plan.kernels[l->kernel].result;
+}
+
+/* Numbers in a row of all results. */
+static int64_t row_numbers(const struct dr_result *r)
+{
+	int64_t n = 0;
+	for (int i = 0; i < DR_RESULTS; i++)
+		n += r[i].n;
+	return n;
+}
+
+static size_t bytes_of_rows(const struct dr_result *r)
+{
+	return (size_t)((ROWS - 1) * r->stride + r->n) * (r->dtype == DR_F32 ? 4 : 2);
+}
+
+/* The first rows of a result, [ROWS][n], from `at` on. */
+static void read_rows(const struct dr_result *r, uint64_t at, float *out)
+{
+	unsigned char *raw = malloc(bytes_of_rows(r));
+	gpu_get(raw, at, bytes_of_rows(r));
 	for (int row = 0; row < ROWS; row++)
 		for (int64_t i = 0; i < r->n; i++)
 			out[row * r->n + i] = number_at(raw, r->dtype, row * r->stride + i);
 	free(raw);
+}
+
+/* The first rows of what the launch makes of `m` rows, result after result; they were NaN before. */
+static void rows_of(const struct card *c, struct card_launch *l, int64_t m, float *out)
+{
+	const struct dr_result *r = results_of(c, l);
+	l->args[3] = (uint64_t)m;
+	l->entry = entry_for(&dr_image, l->kernel, c->phase, l->args);
+	for (int i = 0; i < DR_RESULTS && r[i].n; i++)
+		GOOD(cu.cuMemsetD8_v2(l->args[r[i].argument], 0xff, bytes_of_rows(&r[i])));
+	GOOD(cu.cuCtxSynchronize());
+	card_queue(c, l);
+	GOOD(cu.cuStreamSynchronize(c->stream));
+	for (int i = 0; i < DR_RESULTS && r[i].n; i++) {
+		read_rows(&r[i], l->args[r[i].argument], out);
+		out += ROWS * r[i].n;
+	}
 }
 
 /* The largest difference as a share of the largest number; infinity where a number is not finite. */
@@ -59,7 +87,7 @@ static bool launch_agrees(const struct card *c, const struct card_launch *l, int
 {
 	static const int64_t fewer[] = {64, ROWS};
 	struct card_launch many = *l, few = *l;
-	size_t n = (size_t)(ROWS * c->plan.kernels[l->kernel].result.n);
+	size_t n = (size_t)(ROWS * row_numbers(results_of(c, l)));
 	float *a = malloc(n * sizeof *a), *b = malloc(n * sizeof *b);
 	bool good = true;
 	rows_of(c, &many, (int64_t)l->args[3], a);
@@ -91,7 +119,7 @@ bool card_agree(struct card *c)
 		bool seen = false;
 		for (int k = 0; k < i; k++)
 			seen |= c->launch[k].kernel == l->kernel;
-		if (!c->plan.kernels[l->kernel].result.n || seen || (int64_t)l->args[3] < ROWS)
+		if (!results_of(c, l)->n || seen || (int64_t)l->args[3] < ROWS)
 			continue;
 		good &= launch_agrees(c, l, &compared);
 	}

@@ -286,6 +286,15 @@ static void part_latency(void)
 	time_fetch(e.stream);
 }
 
+/* The compute capability, as `major.minor`. */
+static void part_capability(void)
+{
+	int major = 0, minor = 0;
+	GOOD(cu.cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 0));
+	GOOD(cu.cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 0));
+	printf("compute capability %d.%d\n", major, minor);
+}
+
 /* The generated main calls this. */
 int dr_main(int argc, char **argv)
 {
@@ -295,7 +304,9 @@ int dr_main(int argc, char **argv)
 	gpu_open();
 	GOOD(cu.cuDeviceGetName(name, sizeof name, 0));
 	printf("device: %s%s\n", name, gpu_is_emulated() ? ": no figure below says anything of a GPU" : "");
-	if (!strcmp(part, "load"))
+	if (!strcmp(part, "capability"))
+		part_capability();
+	else if (!strcmp(part, "load"))
 		part_load();
 	else if (!strcmp(part, "copy"))
 		copy_rate();
@@ -306,7 +317,7 @@ int dr_main(int argc, char **argv)
 	else if (!strcmp(part, "latency"))
 		part_latency();
 	else {
-		fprintf(stderr, "usage: %s load|copy|kernels|agree|latency\n", argv[0]);
+		fprintf(stderr, "usage: %s capability|load|copy|kernels|agree|latency\n", argv[0]);
 		return 2;
 	}
 	return 0;

@@ -50,23 +50,20 @@ void gpu_open_device(int ordinal)
 	GOOD(cu.cuCtxSetCurrent(context));
 }
 
-bool gpu_is_emulated(void)
-{
-	char name[100] = "";
-	cu.cuDeviceGetName(name, sizeof name, 0);
-	return strstr(name, "emulated") != NULL;
-}
+bool gpu_is_emulated(void) { return dlsym(dlopen("libcuda.so.1", RTLD_NOW), "emu_statistics") != NULL; }
 
 /* ---- ptxas ---- */
-static bool ptxas_is_there(void)
+/* A real driver checks what it loads, with its own assembler. */
+static bool asks_ptxas(void)
 {
-	static int there = -1;
-	if (there < 0) {
-		there = system("ptxas --version >/dev/null 2>&1") == 0;
-		if (!there)
+	static int asks = -1;
+	if (asks < 0) {
+		asks = system("ptxas --version >/dev/null 2>&1") == 0;
+		if (!asks)
 			fprintf(stderr, "ptxas is not on PATH: whether it accepts the tests' PTX is not checked\n");
 	}
-	return there;
+	gpu_expect(asks || !gpu_is_emulated(), true, "ptxas (make setup) or a real GPU", __FILE__, __LINE__);
+	return asks;
 }
 
 /* What a text says after .target. */
@@ -102,7 +99,7 @@ static CUresult load(CUmodule *m, const char *text, char *log, size_t size)
 
 void gpu_assemble(const char *text)
 {
-	if (ptxas_is_there())
+	if (asks_ptxas())
 		gpu_expect(ptxas_accepts(text, false), true, "ptxas", __FILE__, __LINE__);
 }
 
@@ -124,7 +121,7 @@ CUmodule gpu_module(const char *body)
 CUresult gpu_loads(const char *text, bool refused, char *log, size_t size)
 {
 	CUmodule m;
-	if (ptxas_is_there() && ptxas_accepts(text, true) == refused)
+	if (asks_ptxas() && ptxas_accepts(text, true) == refused)
 		fail_msg("ptxas %s: %s", refused ? "accepts" : "refuses", text);
 	return load(&m, text, log, size);
 }

@@ -30,10 +30,10 @@ void gpu_open(void);
 void gpu_open_device(int ordinal);
 bool gpu_is_emulated(void);
 
-/* Loads PTX; where ptxas is on PATH, it must assemble too. `body` follows `.version 7.8 .target sm_90 .address_size
- * 64`. */
+/* Loads PTX, which ptxas must assemble too; on a real GPU, only where it is on PATH. `body` follows `.version 7.8
+ * .target sm_90 .address_size 64`. */
 CUmodule gpu_module(const char *body);
-/* Where ptxas is on PATH, it must assemble a whole text. */
+/* ptxas must assemble a whole text. */
 void gpu_assemble(const char *text);
 CUfunction gpu_function(CUmodule m, const char *name);
 /* What loading a whole text returns; ptxas must refuse it, or not. The message is copied to `log`. */

@@ -13,6 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from ptxas import ptxas
 from harness import DEPLOYC, FIXTURES, ROOT, Failed, Folder, Report, need_deployc, read_safetensors, spec, write_safetensors
 
 SAMPLE = ROOT / "samples" / "tiny_mixtral.deploy"
@@ -59,22 +60,37 @@ def sampled(cpu, cuda):
         raise Failed("other tokens")
 
 
-def same(cpu, cuda, **environment):
-    got, expected = ids(run(cuda, **environment)), ids(run(cpu))
+LONG = "--ids=" + ",".join(str(3 * i % 120) for i in range(40)), "--max-tokens=5"
+
+
+def same(cpu, cuda, long=False, weights="mixtral", **environment):
+    options = LONG if long else ()
+    got, expected = ids(run(cuda, *options, weights=weights, **environment)), ids(run(cpu, *options, weights=weights))
     if got != expected:
         raise Failed(f"{got} instead of {expected}")
 
 
+QKV = "layer.attn: contract wq, wk, wv"
+
+
+def kernel_of(operation):
+    """The function of the sample that does an operation for few rows."""
+    listed = subprocess.run([DEPLOYC, "plan", SAMPLE, "--target=cuda", "--kernels"], capture_output=True, text=True, timeout=60,
+                            env={**os.environ, "PATH": ""}).stdout              # without an assembler, which takes a second
+    return re.search(rf"^  (dr_\w+_few) .* {re.escape(operation)}( and|$)", listed, re.M).group(1)
+
+
 def faults(cuda):
     """A kernel fails on rank 2, or never ends: the message names it with DEPLOY_SYNC=1, and says so without."""
-    kernel = "dr_contract_1_few:4:2"
+    name = kernel_of(QKV)
+    kernel = f"{name}:2:2"                                                      # its second launch on rank 2: that of layer 1
     fails(cuda, "error: rank 2 ", "the GPU failed: CUDA_ERROR_ILLEGAL_ADDRESS", "DEPLOY_SYNC=1 names it",
-          "newest first: in layer 1 `", "`layer.attn: contract wv`", EMU_FAULT=kernel)
-    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wv`: the kernel `dr_contract_1_few` failed: CUDA_ERROR_ILLEGAL_ADDRESS",
+          "newest first: in layer 1 `", f"`{QKV}`", EMU_FAULT=kernel)
+    fails(cuda, "error: rank 2 ", f"in layer 1 at `{QKV}`: the kernel `{name}` failed: CUDA_ERROR_ILLEGAL_ADDRESS",
           EMU_FAULT=kernel, DEPLOY_SYNC="1")
     stuck, start = "its GPU was stuck for 1 s (DEPLOY_TIMEOUT)", time.monotonic()
-    fails(cuda, "error: rank 2 ", stuck, "`layer.attn: contract wv`", EMU_HANG=kernel, DEPLOY_TIMEOUT="1")
-    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wv`: " + stuck, EMU_HANG=kernel, DEPLOY_TIMEOUT="1", DEPLOY_SYNC="1")
+    fails(cuda, "error: rank 2 ", stuck, f"`{QKV}`", EMU_HANG=kernel, DEPLOY_TIMEOUT="1")
+    fails(cuda, "error: rank 2 ", f"in layer 1 at `{QKV}`: {stuck}", EMU_HANG=kernel, DEPLOY_TIMEOUT="1", DEPLOY_SYNC="1")
     if not 2 <= time.monotonic() - start <= 30:
         raise Failed("the launchers ended too late, or before their time")
 
@@ -134,7 +150,7 @@ def ranges(cuda, folder):
         seen.setdefault((what, depth[process]), set()).add(name)
     if len(depth) != RANKS or any(depth.values()) or sorted(d for what, d in seen if what == "push") != [1, 2]:
         raise Failed(f"{depth}, {sorted(seen)}")
-    if seen["push", 1] != {"prefill", "decode"} or "layer.attn: contract wk, layer 1" not in seen["push", 2]:
+    if seen["push", 1] != {"prefill", "decode"} or f"{QKV}, layer 1" not in seen["push", 2]:
         raise Failed(f"{seen}")
     done = run(cuda, NVTX_INJECTION64_PATH="/nonexistent")
     if ids(done) and done.stderr.count("warning: a profiler sees no ranges: NVTX_INJECTION64_PATH=/nonexistent: ") != 1:
@@ -324,6 +340,27 @@ def environment(cuda, cpu):
         raise Failed(str(lines))
 
 
+TARGETS = "sm_86", "sm_89", "sm_90", "sm_100a", "sm_103a", "sm_120a"      # besides those of ptx.py
+
+
+def assembled(source):
+    """The text that a launcher carries is for sm_80 without a letter, so NVIDIA's assembler takes it for every later GPU, and for none before."""
+    text = source.with_suffix(".ptx")
+    text.write_text(subprocess.run([DEPLOYC, source, "--target=cuda", "--emit=ptx"], capture_output=True, text=True, check=True, timeout=60).stdout)
+    if re.findall(r"^\.target (.*)$", text.read_text(), re.M) != ["sm_80"]:
+        raise Failed("another target than sm_80")
+    missing = [i for i in ("mma.sync.aligned.m16n8k16", "ldmatrix.sync", "cp.async.cg") if i not in text.read_text()]
+    if missing:
+        raise Failed(f"without {missing}")
+    running = {t: subprocess.Popen([ptxas(), f"-arch={t}", text, "-o", "/dev/null"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+               for t in (*TARGETS, "sm_75")}
+    said = {t: (process.communicate()[0], process.returncode) for t, process in running.items()}
+    wrong = [f"{t}: {words}" for t, (words, status) in said.items() if (status or words) and t != "sm_75"]
+    if wrong or not said["sm_75"][1]:
+        raise Failed("; ".join(wrong) or "sm_75 is taken")
+    return f"{len(TARGETS)} targets"
+
+
 class Chosen(Report):
     """Those tests whose names have one of the command line's words."""
 
@@ -345,9 +382,11 @@ def kernels():
         done = subprocess.run([DEPLOYC, "plan", SAMPLE, "--target=cuda", "--kernels"], capture_output=True, text=True, timeout=60,
                               env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
         lines = [line.split() for line in done.stdout.splitlines() if line.startswith("  dr_")]
+        ways = {line[0]: line[1] for line in lines}
         if done.returncode or not lines or any(line[2:5] != ["77", "8", "16"] for line in lines):
             raise Failed(done.stderr + done.stdout)
-        if {line[1] for line in lines} != {"tuned", "general"} or "dr_contract_0_few" not in {line[0] for line in lines}:
+        added = len({re.match(r"dr_contract_\d+", name)[0] for name in ways if name.startswith("dr_contract")})     # the sample is in f32
+        if set(ways.values()) != {"tuned", "fma", "general"} or ways.get("dr_contract_0_few") != "fma" or f"\nfma: {added} of the tuned ones, " not in done.stdout:
             raise Failed(done.stdout)
     refused = subprocess.run([DEPLOYC, "plan", SAMPLE, "--kernels"], capture_output=True, text=True, timeout=60)
     if refused.returncode != 2 or "--target=cuda --kernels" not in refused.stderr:
@@ -366,8 +405,12 @@ def main():
         report.check("GPUs that CUDA_VISIBLE_DEVICES hides", lambda: fails(cuda, "and CUDA_VISIBLE_DEVICES=2,5,9,1 leaves 2", CUDA_VISIBLE_DEVICES="2,5,9,1"))
         report.check("no GPU that is visible", lambda: fails(cuda, "and CUDA_VISIBLE_DEVICES= leaves 0", CUDA_VISIBLE_DEVICES=""))
         report.check("a GPU older than Ampere", lambda: fails(cuda, "has compute capability 7.5: launchers need 8.0", EMU_CAPABILITY="7.5"))
-        for capability in "8.0", "8.9", "10.0", "12.0":
-            report.check(f"a GPU of compute capability {capability}", lambda: same(cpu, cuda, EMU_CAPABILITY=capability))
+        matrices = folder / "matrices.deploy"
+        matrices.write_text(spec("llama", 1, dtype="bf16", workload="batch = 2; seq = 1..64; output = 64; chunk = 64; page = 16"))
+        report.check("one text for all GPUs", lambda: assembled(matrices))
+        bf16 = [compiled(folder, target, matrices) for target in ("cpu", "cuda")]
+        for capability in "8.0", "8.6", "8.9", "10.0", "10.3", "12.0":
+            report.check(f"a GPU of compute capability {capability}", lambda: same(*bf16, long=True, weights="llama", EMU_CAPABILITY=capability))
         report.check("the same tokens with DEPLOY_SYNC=1", lambda: same(cpu, cuda, DEPLOY_SYNC="1"))
         report.check("a kernel that fails, and one that never ends", lambda: faults(cuda))
         report.check("decode steps as graphs", lambda: graphs(folder))

@@ -166,6 +166,28 @@ static void products(void **state)
 		run_product(&all[i]);
 }
 
+/* Whether a launch whose b begins at *at is an illegal access. */
+static int run_at(const void *at)
+{
+	const struct product p = {"bf16", {128, false}, {128, false}, false, false};
+	gpu_open();
+	CUfunction f = load(product_text(&p), "k");
+	CUdeviceptr y = gpu_put(NULL, 128 * SUMS * 4), image = gpu_put(NULL, IMAGE), a = gpu_put(NULL, 128 * 16);
+	uint64_t b = descriptor(p.b, *(const unsigned *)at);
+	GOOD(gpu_launch(f, 1, 128, IMAGE, NULL, (uint64_t[]){y, image, descriptor(p.a, 0), b, a}));
+	return cu.cuCtxSynchronize() == CUDA_ERROR_ILLEGAL_ADDRESS;
+}
+
+/* A tile of 5 times 8 rows takes 4 times STRIDE, and 1024 bytes. */
+static void tiles_past_the_end(void **state)
+{
+	const unsigned last = IMAGE - 4 * STRIDE - 1024, next = last + 1024;
+	(void)state;
+	assert_int_equal(gpu_in_child(run_at, &last), false);
+	if (gpu_is_emulated())
+		assert_int_equal(gpu_in_child(run_at, &next), true);
+}
+
 /* ---- boxes of tensors ---- */
 static CUresult (*encode)(CUtensorMap *, CUtensorMapDataType, uint32_t, void *, const uint64_t *, const uint64_t *,
                           const uint32_t *, const uint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
@@ -306,5 +328,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(products), cmocka_unit_test(boxes), cmocka_unit_test(maps),
 	                                   cmocka_unit_test(others)};
-	return cmocka_run_group_tests(tests, setup, NULL);
+	const struct CMUnitTest in_children[] = {cmocka_unit_test(tiles_past_the_end)};
+	gpu_load_library();
+	int failed = cmocka_run_group_tests(in_children, NULL, NULL);
+	return failed + cmocka_run_group_tests(tests, setup, NULL);
 }

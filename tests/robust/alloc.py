@@ -62,7 +62,7 @@ COMMANDS = {
     "diff":    Command(FRONT, "diff good.deploy -D workload.batch=2", (0,)),
     "what_if": Command(FRONT, "what-if good.deploy -D workload.batch=2,4", (0,)),
     "search":  Command(FRONT, "search good.deploy -D plan.tp=auto", (0,)),
-    "report":  Command(FRONT, "report good.deploy -o out", (0,)),
+    "report":  Command(FRONT, "report good.deploy -D cluster.ranks=1 -D plan.pp=1 -D plan.tp=1 -o out", (0,)),
     "trace":   Command(FRONT, "trace good.deploy -o out", (1,)),
     "graph":   Command(FRONT, "graph good.deploy", (0,)),
     "dag":     Command(FRONT, "good.deploy --emit=dag-sched -o out", (0,)),

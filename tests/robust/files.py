@@ -73,6 +73,9 @@ for words in "check", "fmt":
 text("deployc import folder", 1, "cannot read folder/config.json: No such file")
 text("deployc import good.deploy", 1, "good.deploy:1:1:")
 text("deployc import /dev/null", 1, "/dev/null:1:0:")
+for what, why in ("pipe", "No data available"), ("/dev/zero", "File too large"), ("folder", "Is a directory"), ("none.sh", "No such file"):
+    text(f"deployc import --from {what}", 1, f"cannot read {what}: {why}")
+text("deployc import --from 'vllm serve a --config pipe.yaml'", 1, "cannot read `pipe.yaml`")
 text("deployc doc pipe -o pages", 1, "cannot read pipe: No data available")
 text("deployc check -I pipe -I none good.deploy", 0, "")
 text("deployc fmt - <&-", 1, "cannot read standard input: ")

@@ -49,7 +49,7 @@ static inline void gpu_alignment(const struct kernel *k, const uint64_t *args, i
 		}
 }
 
-/* A kernel, planned for these alignments and loaded. The latest ones are kept. */
+/* A kernel, planned for these alignments. */
 struct gpu_loaded {
 	struct arena arena;
 	struct kernel kernel;
@@ -57,6 +57,15 @@ struct gpu_loaded {
 	struct gpu_kernel planned;
 	CUmodule module;
 };
+static inline struct gpu_loaded gpu_plan(const struct kernel *k, const int64_t align[MAX_OPERANDS])
+{
+	struct gpu_loaded l = {.kernel = *k};
+	memcpy(l.align, align, sizeof l.align);
+	l.planned = gpu_kernel_plan(&l.arena, k, align);
+	return l;
+}
+
+/* Planned and loaded; the latest ones are kept. */
 static inline const struct gpu_loaded *gpu_load(const struct kernel *k, const uint64_t *args)
 {
 	enum { KEPT = 64 };
@@ -71,9 +80,8 @@ static inline const struct gpu_loaded *gpu_load(const struct kernel *k, const ui
 	if (l->module)
 		GOOD(cu.cuModuleUnload(l->module));
 	arena_free(&l->arena);
-	*l = (struct gpu_loaded){.kernel = *k};
-	memcpy(l->align, align, sizeof align);
-	l->planned = gpu_kernel_plan(&l->arena, &l->kernel, align);
+	*l = gpu_plan(k, align);
+	l->planned.kernel = &l->kernel;
 	LLVMMemoryBufferRef ptx = gpu_kernel_ptx(&l->planned, 2);
 	GOOD(cu.cuModuleLoadData(&l->module, LLVMGetBufferStart(ptx)));
 	LLVMDisposeMemoryBuffer(ptx);
@@ -110,29 +118,37 @@ static inline void gpu_launch_entry(CUmodule m, const struct dr_entry *e, const 
 	GOOD(cu.cuLaunchKernel(f, entry_blocks(e, args, true), 1, 1, e->threads, 1, 1, e->shared, NULL, params, NULL));
 }
 
-static inline void gpu_run(const struct kernel *k, const uint64_t *args)
+static inline const struct dr_entry *gpu_entry_for(const struct gpu_loaded *l, const uint64_t *args)
 {
+	const uint32_t first[] = {0, (uint32_t)l->planned.entries};
+	const struct dr_entry *e =
+		entry_for(&(struct dr_image){.entries = l->planned.entry, .first = first}, 0, gpu.phase, args);
+	assert_non_null(e);
+	return e;
+}
+
+static inline void gpu_run_loaded(const struct gpu_loaded *loaded, const uint64_t *args)
+{
+	const struct kernel *k = &loaded->kernel;
 	struct gpu_copy copy[MAX_OPERANDS];
 	uint64_t there[MAX_OPERANDS];
 	int n = 0, n_args = kernel_args(k);
 	assert_true(n_args <= MAX_OPERANDS);
-	const struct gpu_loaded *loaded = gpu_load(k, args);
 	for (int i = 0; i < n_args; i++)
 		there[i] = kernel_arg(k, i, NULL).direction == ARG_NUMBER ? args[i] : gpu_address(copy, &n, args[i]);
-	const uint32_t first[] = {0, (uint32_t)loaded->planned.entries};
-	struct dr_image image = {.entries = loaded->planned.entry, .first = first};
-	const struct dr_entry *e = entry_for(&image, 0, gpu.phase, there);
-	assert_non_null(e);
+	const struct dr_entry *first = gpu_entry_for(loaded, there), *e = first;
 	gpu_launch_entry(loaded->module, e, there, n_args);
 	for (; e->then; e++)
 		gpu_launch_entry(loaded->module, e + 1, there, n_args);
-	for (const struct dr_entry *l = entry_for(&image, 0, gpu.phase, there); gpu.launched && l <= e; l++) {
+	for (; gpu.launched && first <= e; first++) {
 		GOOD(cu.cuCtxSynchronize());
-		gpu.launched(l);
+		gpu.launched(first);
 	}
 	for (int i = 0; i < n; i++) {
 		gpu_get(copy[i].area->at, copy[i].at, copy[i].area->bytes);
 		GOOD(cu.cuMemFree_v2(copy[i].at));
 	}
 }
+
+static inline void gpu_run(const struct kernel *k, const uint64_t *args) { gpu_run_loaded(gpu_load(k, args), args); }
 #endif

@@ -145,8 +145,8 @@ static inline void run_kernel(const struct compiled *c, const uint64_t *args, in
 		gpu_run(&c->kernel, args);
 		return;
 	}
-	for (int w = workers - 1; w >= 0; w--)
-		c->function(args, w, workers);
+	for (int share = workers - 1; share >= 0; share--)
+		c->function(args, workers - 1 - share, share, workers);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */

@@ -146,6 +146,40 @@ static void norm_on(const struct processor *p, enum dtype t, int64_t m, int64_t 
 	}
 }
 
+/* A sum in place, x = round(x + y), and its norm over d, in one pass: two results with an element for each of x. */
+static void residual_on(const struct processor *p, enum dtype t, int64_t m, int64_t d)
+{
+	struct kernel k = {.family = KERNEL_ROWS};
+	struct kernel_rows *r = &k.rows;
+	*r = (struct kernel_rows){.dims = 1, .extent = {d}, .n_inputs = 2, .n_outputs = 2};
+	r->input[0] = r->input[1] = r->output[0] = r->output[1] =
+		(struct rows_operand){.dtype = t, .row_stride = d, .stride = {1}};
+	int sum = node(r, ROWS_ADD, node(r, ROWS_LOAD, 0, 0), node(r, ROWS_LOAD, 1, 0));
+	int rounded = node(r, ROWS_ROUND_TO, sum, 0), mean = node(r, ROWS_MEAN, node(r, ROWS_MUL, rounded, rounded), 0);
+	r->node[rounded].dtype = t;
+	r->result[0] = node(r, ROWS_MUL, rounded, node(r, ROWS_RSQRT, mean, 0));
+	r->result[1] = sum;
+
+	void *x = random_array(t, m * d), *y = random_array(t, m * d), *norm = random_array(t, m * d);
+	float *want = random_array(DTYPE_F32, m * d);
+	for (int64_t i = 0; i < m * d; i++) {
+		put(t, norm, i, get(t, x, i) + get(t, y, i));
+		want[i] = (float)get(t, norm, i);
+	}
+	uint64_t args[] = {address(x), address(y), address(norm), address(x), (uint64_t)m};
+	run_kernel(jit_compile(p, &k), args, 2);
+	for (int64_t i = 0; i < m; i++) {
+		double squares = 0;
+		for (int64_t j = 0; j < d; j++)
+			squares += (double)want[i * d + j] * want[i * d + j];
+		for (int64_t j = 0; j < d; j++) {
+			assert_true(get(t, x, i * d + j) == want[i * d + j]);
+			double scaled = want[i * d + j] / sqrt(squares / (double)d);
+			assert_near(get(t, norm, i * d + j), scaled, t == DTYPE_F32 ? 1e-5 : 1e-2, 1e-6);
+		}
+	}
+}
+
 /* A sum or a mean that overflows is NaN. */
 static void overflow_on(const struct processor *p, enum rows_op op)
 {
@@ -258,6 +292,8 @@ static void rows_on(const struct processor *p)
 	for (int i = 0; i < 2; i++) {
 		norm_on(p, formats[i], 5, 3, 37);
 		norm_on(p, formats[i], 1, 1, 64);
+		residual_on(p, formats[i], 5, 37);
+		residual_on(p, formats[i], 2, 4096);
 		norm_on(p, formats[i], 2, 2, 1);
 	}
 	softmax_on(p, 5, 19);
@@ -389,6 +425,74 @@ static void matrices_on(const struct processor *p)
 		c.groups = 70;
 		contract_on(p, &c);
 	}
+}
+
+/* Several weights of one operand: each result is that of a launch of its own, to the bit, in batches and in groups. */
+static void parts_on(const struct processor *p, enum dtype t, int64_t m, int64_t k, int64_t batch, int64_t groups)
+{
+	static const int64_t n[CONTRACT_MAX_PARTS] = {72, 5, 160, 128};
+	struct kernel all = {.family = KERNEL_CONTRACT};
+	struct kernel_contract *c = &all.contract;
+	int64_t weights = groups ? groups : batch, wide = m * batch * 200;
+	*c = (struct kernel_contract){.k = k,
+	                              .x_stride = batch * k,
+	                              .batch = batch,
+	                              .x_batch = k,
+	                              .x = t,
+	                              .w = t,
+	                              .y = t,
+	                              .pack = tiles_for(p, t, t == DTYPE_BF16 ? 2 : 1),
+	                              .grouped = groups > 0,
+	                              .groups = groups,
+	                              .more = CONTRACT_MAX_PARTS - 1};
+	void *x = random_array(t, m * batch * k), *y[CONTRACT_MAX_PARTS], *alone[CONTRACT_MAX_PARTS], *w;
+	int32_t *offsets = index_array(weights + 1);
+	for (int64_t i = 0; i <= weights && groups; i++)
+		offsets[i] = (int32_t)(m * i / weights);
+	uint64_t args[CONTRACT_ARGUMENTS + 2 * CONTRACT_MAX_PARTS] = {address(x), 0, 0, (uint64_t)m, address(offsets)};
+	for (int i = 0; i < CONTRACT_MAX_PARTS; i++) {
+		struct contract_part part = {n[i], batch * n[i] + i, n[i]};
+		if (i)
+			c->other[i - 1] = part;
+		else
+			c->n = part.n, c->y_stride = part.y_stride, c->y_batch = part.y_batch;
+		w = random_array(t, weights * n[i] * k);
+		y[i] = random_array(t, wide), alone[i] = guarded((size_t)(wide * dtype_bytes(t)));
+		memcpy(alone[i], y[i], (size_t)(wide * dtype_bytes(t)));
+		args[contract_weight(c, i)] = address(pack_weights(t, &c->pack, w, weights, n[i], k));
+		args[contract_result(c, i)] = address(y[i]);
+	}
+	run_kernel(jit_compile(p, &all), args, 3);
+	for (int i = 0; i < CONTRACT_MAX_PARTS; i++) {
+		struct kernel one = all;
+		struct contract_part part = contract_part(c, i);
+		one.contract.more = 0;
+		memset(one.contract.other, 0, sizeof one.contract.other);
+		one.contract.n = part.n, one.contract.y_stride = part.y_stride, one.contract.y_batch = part.y_batch;
+		uint64_t own[] = {args[CONTRACT_X], args[contract_weight(c, i)], address(alone[i]), (uint64_t)m,
+		                  address(offsets)};
+		run_kernel(jit_compile(p, &one), own, 2);
+		assert_memory_equal(y[i], alone[i], (size_t)(wide * dtype_bytes(t)));
+	}
+}
+
+static void all_parts_on(const struct processor *p)
+{
+	for (int i = 0; i < 2; i++) {
+		enum dtype t = i ? DTYPE_BF16 : DTYPE_F32;
+		parts_on(p, t, 1, 40, 1, 0);
+		parts_on(p, t, 29, 136, 1, 0);
+		parts_on(p, t, 130, 64, 1, 0);
+		parts_on(p, t, 9, 24, 3, 0);
+		parts_on(p, t, 3, 64, 1, 5);
+		parts_on(p, t, 150, 72, 1, 4);
+	}
+}
+
+static void test_parts(void **state)
+{
+	(void)state;
+	for_processors(all_parts_on);
 }
 
 /* A batch: x holds [m][batch][k] with gaps, y has the batches in front: [batch][m][n]. */
@@ -559,9 +663,9 @@ int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_math),        cmocka_unit_test(test_rows),       cmocka_unit_test(test_contract),
-		cmocka_unit_test(test_batch),       cmocka_unit_test(test_rows_agree), cmocka_unit_test(test_fp8),
-		cmocka_unit_test(test_conversions),
+		cmocka_unit_test(test_math),     cmocka_unit_test(test_rows),        cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_contract), cmocka_unit_test(test_batch),       cmocka_unit_test(test_rows_agree),
+		cmocka_unit_test(test_fp8),      cmocka_unit_test(test_conversions),
 	};
 	return jit_run(tests);
 }

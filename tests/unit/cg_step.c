@@ -543,7 +543,7 @@ static void kernels_stand_in_the_table(void **state)
 	const uint64_t args[] = {(uintptr_t)start, (uintptr_t)offsets, 0, 16};
 	assert_int_equal(l.image->form, DR_IMAGE_FUNCTIONS);
 	assert_int_equal(l.image->n_kernels, 1);
-	l.image->functions[0](args, 0, 1);
+	l.image->functions[0](args, 0, 0, 1);
 	assert_int_equal(offsets[0], 0);
 	assert_int_equal(offsets[1], 2);
 	assert_int_equal(offsets[2], 5);

@@ -13,16 +13,16 @@
 #include <cmocka.h>
 #include "rt_tiny.h"
 
-/* ---- kernels: worker 0 does all, but for the layer, whose outputs are shared out ------------- */
+/* ---- kernels: share 0 has all, but for the layer, whose outputs are shared out ------------- */
 static void *at(uint64_t a) { return (void *)(uintptr_t)a; }
 
 /* embed, ids, x, T */
-static void kernel_embed(const uint64_t *a, int32_t worker, int32_t workers)
+static void kernel_embed(const uint64_t *a, int32_t worker, int32_t share, int32_t shares)
 {
-	(void)workers;
+	(void)worker, (void)shares;
 	const float *embed = at(a[0]);
 	const int32_t *ids = at(a[1]);
-	for (uint64_t t = 0; t < a[3] && worker == 0; t++)
+	for (uint64_t t = 0; t < a[3] && share == 0; t++)
 		memcpy((float *)at(a[2]) + t * TINY_D, embed + ids[t] * TINY_D, TINY_D * sizeof *embed);
 }
 
@@ -34,14 +34,15 @@ static float weight(const float *w, int n, int k)
 }
 
 /* x, w, cache, inputs, part, T, outputs */
-static void kernel_layer(const uint64_t *a, int32_t worker, int32_t workers)
+static void kernel_layer(const uint64_t *a, int32_t worker, int32_t share, int32_t shares)
 {
 	const float *x = at(a[0]), *w = at(a[1]);
 	float *cache = at(a[2]), *part = at(a[4]);
 	const int32_t *input = at(a[3]), *pages = (const int32_t *)(const void *)((const char *)at(a[3]) + INPUT_PAGES);
 	const int32_t *pos = input + TINY_CHUNK, *seq = pos + TINY_CHUNK, *slot = seq + TINY_CHUNK;
 	int tokens = (int)a[5], outputs = (int)a[6];
-	if (worker != 0 && workers > 0)
+	(void)worker, (void)shares;
+	if (share != 0)
 		return; /* the cache has one writer here */
 	for (int t = 0; t < tokens; t++) {
 		float sum[TINY_D] = {0};
@@ -61,13 +62,14 @@ static void kernel_layer(const uint64_t *a, int32_t worker, int32_t workers)
 }
 
 /* x, want, head, logits, R, outputs */
-static void kernel_head(const uint64_t *a, int32_t worker, int32_t workers)
+static void kernel_head(const uint64_t *a, int32_t worker, int32_t share, int32_t shares)
 {
 	const float *x = at(a[0]), *head = at(a[2]);
 	const int32_t *want = at(a[1]);
 	float *logits = at(a[3]);
 	int outputs = (int)a[5];
-	for (int r = worker; r < (int)a[4]; r += workers)
+	(void)worker;
+	for (int r = share; r < (int)a[4]; r += shares)
 		for (int n = 0; n < outputs; n++) {
 			float y = 0;
 			for (int k = 0; k < TINY_D && want[r] >= 0; k++)
@@ -104,20 +106,21 @@ static const float *biased(const float *logits, const struct dr_sampling *s, con
 }
 
 /* logits, tokens, R, sampling, candidates of a row, changes */
-static void kernel_sample(const uint64_t *a, int32_t worker, int32_t workers)
+static void kernel_sample(const uint64_t *a, int32_t worker, int32_t share, int32_t shares)
 {
 	const struct dr_sampling *s = at(a[3]);
 	float row[TINY_VOCAB];
-	for (int r = worker; r < (int)a[2]; r += workers) {
+	(void)worker;
+	for (int r = share; r < (int)a[2]; r += shares) {
 		bool chosen = s[r].temperature > 0 && (s[r].top_k > 0 || s[r].top_p < 1 || s[r].min_p > 0);
 		const float *logits = biased((const float *)at(a[0]) + r * TINY_VOCAB, s + r, at(a[5]), row);
 		((int32_t *)at(a[1]))[r] = chosen && a[4] == 1 ? -1 : token_of(logits, s + r);
 	}
 }
 
-static void kernel_crash(const uint64_t *a, int32_t worker, int32_t workers)
+static void kernel_crash(const uint64_t *a, int32_t worker, int32_t share, int32_t shares)
 {
-	(void)worker, (void)workers;
+	(void)worker, (void)share, (void)shares;
 	*(volatile int *)at(a[0]) = 1;
 }
 

@@ -327,6 +327,8 @@ static void decode_steps_are_padded(void **state)
 	struct sequence q[3];
 	(void)state;
 	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
+	struct dr_program *program = (struct dr_program *)(void *)b.at;
+	program->token_multiple = program->row_multiple = 1; /* the plan pads nothing */
 	assert_null(plan_open(&plan, b.at));
 	for (int few = 0; few <= 1; few++) {
 		struct schedule *s = schedule_open(&plan, few);
@@ -338,9 +340,14 @@ static void decode_steps_are_padded(void **state)
 		assert_true(schedule_next(s, &step));
 		for (int i = 0; i < 3; i++)
 			schedule_token(&q[i], 1);
-		schedule_remove(s, &q[0]);
 		assert_true(schedule_next(s, &step));
 		assert_int_equal(step.head->phase, DR_DECODE);
+		assert_int_equal(step.tokens[0], few ? 4 : 3);
+		assert_int_equal(step.rows[0], few ? 4 : 3);
+		for (int i = 0; i < 3; i++)
+			schedule_token(&q[i], 1);
+		schedule_remove(s, &q[0]);
+		assert_true(schedule_next(s, &step));
 		assert_int_equal(step.tokens[0], 2);
 		assert_int_equal(step.head->pages[0], few ? 4 : 3);
 		for (int i = 0; i < 3; i++) {

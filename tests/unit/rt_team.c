@@ -1,5 +1,6 @@
-/* The cpu device's team of threads: each worker runs its part of every kernel once, then the launch ends. */
+/* The cpu device's team of threads: each share of a kernel is computed once, then the launch ends. */
 #include <setjmp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -12,22 +13,46 @@
 enum { N = 997, ROUNDS = 2000 };
 
 /* to[i] = from[N - 1 - i] + 1: reads what other workers wrote in the launch before. */
-static void reverse(const uint64_t *args, int32_t worker, int32_t workers)
+static void reverse(const uint64_t *args, int32_t worker, int32_t share, int32_t shares)
 {
+	(void)worker;
 	const int32_t *from = (const int32_t *)(uintptr_t)args[0];
 	int32_t *to = (int32_t *)(uintptr_t)args[1];
-	for (int i = worker * N / workers; i < (worker + 1) * N / workers; i++)
+	for (int i = share * N / shares; i < (share + 1) * N / shares; i++)
 		to[i] = from[N - 1 - i] + 1;
 }
 
-/* Counts the workers of a launch, each at an address of its own. */
-static void count(const uint64_t *args, int32_t worker, int32_t workers)
+/* What threads see of launches. */
+enum { MAX_WORKERS = 5, MAX_SHARES = 128 };
+struct seen {
+	int32_t of_share[MAX_SHARES], of_worker[MAX_WORKERS];
+	atomic_int busy[MAX_WORKERS], clashes, finished;
+};
+
+/* Counts the calls for each share and each worker. No two calls with one worker may run at a time. */
+static void count(const uint64_t *args, int32_t worker, int32_t share, int32_t shares)
 {
-	((int32_t *)(uintptr_t)args[0])[worker] += workers;
+	struct seen *s = (struct seen *)(uintptr_t)args[0];
+	atomic_fetch_add(&s->clashes, atomic_fetch_add(&s->busy[worker], 1));
+	s->of_share[share] += shares;
+	s->of_worker[worker]++;
+	atomic_fetch_sub(&s->busy[worker], 1);
 }
 
-static const dr_kernel_fn kernels[] = {reverse, count};
-static const struct dr_image image = {.n_kernels = 2, .functions = kernels};
+/* Worker 1 is slow: it ends its share when all other shares have ended. */
+static void wait_for_others(const uint64_t *args, int32_t worker, int32_t share, int32_t shares)
+{
+	struct seen *s = (struct seen *)(uintptr_t)args[0];
+	(void)share;
+	if (worker == 1)
+		while (atomic_load(&s->finished) % shares != shares - 1)
+			sched_yield();
+	s->of_worker[worker]++;
+	atomic_fetch_add(&s->finished, 1);
+}
+
+static const dr_kernel_fn kernels[] = {reverse, count, wait_for_others};
+static const struct dr_image image = {.n_kernels = 3, .functions = kernels};
 
 static void launch(struct device *d, int kernel, const uint64_t *args, int n_args, bool small)
 {
@@ -39,8 +64,9 @@ static void run_team(int threads, bool spin)
 	struct board *board = board_open(1);
 	struct device_options o = {.image = &image, .workers = threads, .spin = spin, .reporter = {board, 0}};
 	struct device *d = device_open("cpu", &o);
-	uint64_t a = d->alloc(d, N * 4), b = d->alloc(d, N * 4), counts = d->alloc(d, 64 * 4);
-	int32_t values[N], seen[64];
+	uint64_t a = d->alloc(d, N * 4), b = d->alloc(d, N * 4), counts = d->alloc(d, sizeof(struct seen));
+	const struct seen *seen = (const struct seen *)(uintptr_t)counts;
+	int32_t values[N], of_workers = 0;
 	for (int i = 0; i < ROUNDS; i++) {
 		launch(d, 0, (const uint64_t[]){i % 2 ? b : a, i % 2 ? a : b}, 2, i % 5 == 4);
 		if (i % 3 == 0)
@@ -48,20 +74,45 @@ static void run_team(int threads, bool spin)
 	}
 	d->sync(d);
 	d->read(d, values, flat(a, sizeof values));
-	d->read(d, seen, flat(counts, sizeof seen));
-	d->close(d);
 	for (int i = 0; i < N; i++)
 		assert_int_equal(values[i], ROUNDS);
-	/* Half of the launches that count are small: one worker of one. */
-	int large = (ROUNDS + 5) / 6, small = (ROUNDS + 2) / 3 - large;
-	for (int i = 0; i < 64; i++)
-		assert_int_equal(seen[i], i >= threads ? 0 : large * threads + (i == 0 ? small : 0));
+	/* Half of the launches that count are small: one share. */
+	int large = (ROUNDS + 5) / 6, small = (ROUNDS + 2) / 3 - large, shares = threads == 1 ? 1 : 16 * threads;
+	for (int i = 0; i < MAX_SHARES; i++)
+		assert_int_equal(seen->of_share[i], i >= shares ? 0 : large * shares + (i == 0 ? small : 0));
+	for (int i = 0; i < MAX_WORKERS; i++) {
+		assert_true(i < threads || seen->of_worker[i] == 0);
+		of_workers += seen->of_worker[i];
+	}
+	assert_int_equal(of_workers, large * shares + small);
+	assert_int_equal(seen->clashes, 0);
+	d->close(d);
+}
+
+/* A thread that gets no time holds up one share: the others compute the rest, and the next launch waits for nobody
+ * else. */
+static void a_slow_thread_costs_its_share(void **state)
+{
+	(void)state;
+	struct board *board = board_open(1);
+	struct device_options o = {.image = &image, .workers = 3, .reporter = {board, 0}};
+	struct device *d = device_open("cpu", &o);
+	uint64_t at = d->alloc(d, sizeof(struct seen));
+	const struct seen *seen = (const struct seen *)(uintptr_t)at;
+	enum { LAUNCHES = 200, SHARES = 48 };
+	for (int i = 0; i < LAUNCHES; i++) {
+		int before = seen->of_worker[1];
+		launch(d, 2, (const uint64_t[]){at}, 1, false);
+		assert_true(seen->of_worker[1] <= before + 1);
+		assert_int_equal(atomic_load(&seen->finished), (i + 1) * SHARES);
+	}
+	d->close(d);
 }
 
 static void teams(void **state)
 {
 	(void)state;
-	for (int threads = 1; threads <= 5; threads++) {
+	for (int threads = 1; threads <= MAX_WORKERS; threads++) {
 		run_team(threads, false);
 		run_team(threads, true);
 	}
@@ -185,6 +236,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(teams),
+		cmocka_unit_test(a_slow_thread_costs_its_share),
 		cmocka_unit_test(rectangles),
 		cmocka_unit_test(memory),
 #if !defined(RANKS_ARE_THREADS) && !__has_feature(address_sanitizer)

@@ -393,10 +393,11 @@ static void who_stands_still(void **state)
 
 /* ---- a job ----------------------------------------------------------------------------------- */
 /* ids, want, tokens, R: a token is a function of the one before it. */
-static void kernel_next(const uint64_t *a, int32_t worker, int32_t workers)
+static void kernel_next(const uint64_t *a, int32_t worker, int32_t share, int32_t shares)
 {
 	const int32_t *ids = (const int32_t *)(uintptr_t)a[0], *want = (const int32_t *)(uintptr_t)a[1];
-	for (int r = worker; r < (int)a[3]; r += workers)
+	(void)worker;
+	for (int r = share; r < (int)a[3]; r += shares)
 		((int32_t *)(uintptr_t)a[2])[r] = want[r] < 0 ? 0 : (ids[want[r]] * 7 + 5) % TINY_VOCAB;
 }
 

@@ -7,7 +7,6 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include "../../sema/sema.h"
 #include "sema_fixture.h"
 
 /* Constants as they were fitted to ai-dynamo/aiconfigurator, 095f58a5. Times in s. */
@@ -85,32 +84,6 @@ static const struct {
 	{"GB200_GPU", OF_ONE_SHOT, {5.613e-07, 3.105e-06, 0.1272, 4.168e-07, 0.4685, 5.023e-05, 0.6375}, 6.17},
 };
 
-struct fixture {
-	struct arena arena;
-	struct names names;
-	struct sources sources;
-	struct sink sink;
-	struct sema_options options;
-	struct overlay text;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof *f);
-	f->names.arena = f->sources.arena = f->sink.arena = &f->arena;
-	f->sink.sources = &f->sources;
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-	arena_free(&f->arena);
-	free(f);
-	return 0;
-}
-
 /* A deployment of one rank on a device; `more`: items of the deployment, after declarations of the file. */
 static const struct deploy *deployed(struct fixture *f, const char *device, const char *declarations, const char *more)
 {
@@ -130,13 +103,8 @@ static const struct deploy *deployed(struct fixture *f, const char *device, cons
 	                                "  %s\n"
 	                                "}\n",
 	                                declarations, device, more);
-	struct sema *s;
 	int n;
-	f->text.path = source_key(&f->arena, &f->options.overlays, "-");
-	f->text.text = (struct file_text){text, strlen(text)};
-	f->options.overlays = (struct overlays){&f->text, 1};
-	s = sema_new(&f->arena, &f->names, &f->sink, &f->options);
-	assert_true(sema_load(s, "-"));
+	struct sema *s = fixture_load(f, text);
 	struct deploy **all = sema_deploys(s, &n);
 	assert_int_equal(n, 1);
 	assert_non_null(all[0]->program);

@@ -12,37 +12,10 @@
 
 enum { LAYERS = 4, HEADS = 4, WIDTH = 8, WINDOW = 40, ELEMENT = 2 * WIDTH * 2 /* keys and values in bf16 */ };
 
-struct fixture {
-	struct arena arena;
-	struct names names;
-	struct sources sources;
-	struct sink sink;
-	struct sema_options options;
-	struct overlay text;
-	struct target target;
-};
 /* A mesh, outermost first, and the positions in a page. */
 struct grid {
 	int pp, dp, cp, tp, page;
 };
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof *f);
-	f->names.arena = f->sources.arena = f->sink.arena = &f->arena;
-	f->sink.sources = &f->sources;
-	f->target = target_cpu(8, false);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-	arena_free(&f->arena);
-	free(f);
-	return 0;
-}
 
 static const char *deploy_text(struct fixture *f, const char *name, struct grid g, int prompt)
 {
@@ -60,7 +33,8 @@ static struct cache_side side_of(struct fixture *f, struct deploy *d)
 	assert_true(d->program && !d->refused);
 	struct local *l = dag_local(&f->arena, &f->names, &f->sink, d);
 	assert_non_null(l);
-	struct cache_side out = {l, dag_schedule(&f->arena, &f->sink, l, &f->target)};
+	struct target target = target_cpu(8, false);
+	struct cache_side out = {l, dag_schedule(&f->arena, &f->sink, l, &target)};
 	assert_non_null(out.schedule);
 	return out;
 }
@@ -80,11 +54,7 @@ static struct handover handover_between_grids(struct fixture *f, struct grid fro
 		"  layers -> pp; batch -> dp; kv_heads * q_group -> tp; ffn -> tp; vocab -> tp; ctx -> cp }\n"
 		"%s%s",
 		LAYERS, HEADS, WIDTH, WINDOW, deploy_text(f, "A", from, prompt), deploy_text(f, "B", to, prompt));
-	f->text.path = source_key(&f->arena, &f->options.overlays, "-");
-	f->text.text = (struct file_text){text, strlen(text)};
-	f->options.overlays = (struct overlays){&f->text, 1};
-	struct sema *s = sema_new(&f->arena, &f->names, &f->sink, &f->options);
-	assert_true(sema_load(s, "-"));
+	struct sema *s = fixture_load(f, text);
 	int n;
 	struct deploy **all = sema_deploys(s, &n);
 	assert_int_equal(n, 2);

@@ -172,6 +172,35 @@ static void test_contraction(void **state)
 	assert_true(kernel_cost(&k, values, 0, 6).bytes - kernel_cost(&k, values, 0, 2).bytes == 4 * 16 * 8 * 2);
 }
 
+/* Two more weights, of 17 and 5 outputs: the operand counts once. */
+static void test_parts(void **state)
+{
+	(void)state;
+	struct kernel k = contraction();
+	const int64_t values[CONTRACT_ARGUMENTS + 2] = {[CONTRACT_M] = 5};
+	double alone = kernel_cost(&k, values, 0, 0).bytes;
+	k.contract.more = 2;
+	k.contract.other[0] = (struct contract_part){.n = 17, .y_stride = 40, .y_batch = 20};
+	k.contract.other[1] = (struct contract_part){.n = 5, .y_stride = 6, .y_batch = 30};
+	assert_int_equal(kernel_args(&k), 8);
+	argument(&k, 4, values, "OTHER_W", ARG_IN, 2 * 32 * 8 * 2);
+	argument(&k, 5, values, "OTHER_W", ARG_IN, 2 * 16 * 8 * 2);
+	argument(&k, 6, values, "OTHER_Y", ARG_OUT, (4 * 40 + 20 + 17) * 4);
+	argument(&k, 7, values, "OTHER_Y", ARG_OUT, (4 * 6 + 30 + 5) * 4);
+	assert_int_equal(contract_weight(&k.contract, 2), 5);
+	assert_int_equal(contract_result(&k.contract, 1), 6);
+	assert_int_equal(kernel_elements(&k), 2 * 25 * 7);
+	assert_int_equal(kernel_work(&k, values).product.n, 25);
+	struct kernel_cost c = kernel_cost(&k, values, 0, 0);
+	assert_true(c.operations == 2 * 5 * 2 * 25 * 7);
+	assert_true(c.bytes - alone == 2 * 32 * 8 * 2 + 2 * 16 * 8 * 2 + (4 * 40 + 20 + 17) * 4 + (4 * 6 + 30 + 5) * 4);
+	k.contract.grouped = true, k.contract.groups = 6, k.contract.batch = 1;
+	assert_int_equal(kernel_args(&k), 9);
+	argument(&k, 4, values, "OFFSETS", ARG_IN, 28);
+	argument(&k, 5, values, "OTHER_W", ARG_IN, 6 * 32 * 8 * 2);
+	argument(&k, 8, values, "OTHER_Y", ARG_OUT, (4 * 6 + 5) * 4);
+}
+
 /* The number comes after as many arguments as there are operands. */
 static void test_rows(void **state)
 {
@@ -279,15 +308,11 @@ static void test_tiles(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_byte),
-		cmocka_unit_test(test_no_field_is_left_out),
-		cmocka_unit_test(test_family_and_name),
-		cmocka_unit_test(test_contraction),
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_attention),
-		cmocka_unit_test(test_routing),
-		cmocka_unit_test(test_sums_of_rounds),
-		cmocka_unit_test(test_tiles),
+		cmocka_unit_test(test_each_byte),       cmocka_unit_test(test_no_field_is_left_out),
+		cmocka_unit_test(test_family_and_name), cmocka_unit_test(test_contraction),
+		cmocka_unit_test(test_parts),           cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_attention),       cmocka_unit_test(test_routing),
+		cmocka_unit_test(test_sums_of_rounds),  cmocka_unit_test(test_tiles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,6 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include "../../sema/sema.h"
 #include "sema_fixture.h"
 
 /* Every field of std.hw is written here. */
@@ -37,32 +36,6 @@ static const char bare[] = "device Card : Accelerator { memory = 64 GB; bandwidt
 						   "  level room { count = 3; link = Net }\n"
 						   "}\n";
 
-struct fixture {
-	struct arena arena;
-	struct names names;
-	struct sources sources;
-	struct sink sink;
-	struct sema_options options;
-	struct overlay text;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof *f);
-	f->names.arena = f->sources.arena = f->sink.arena = &f->arena;
-	f->sink.sources = &f->sources;
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-	arena_free(&f->arena);
-	free(f);
-	return 0;
-}
-
 /* The machine of a deployment on `Office { refined }`. */
 static const struct machine *machine_of(struct fixture *f, const char *declarations, const char *refined)
 {
@@ -76,11 +49,7 @@ static const struct machine *machine_of(struct fixture *f, const char *declarati
 	                                "  workload = Inference { batch = 8; seq = 64 }\n"
 	                                "}\n",
 	                                declarations, refined);
-	f->text.path = source_key(&f->arena, &f->options.overlays, "-");
-	f->text.text = (struct file_text){text, strlen(text)};
-	f->options.overlays = (struct overlays){&f->text, 1};
-	struct sema *s = sema_new(&f->arena, &f->names, &f->sink, &f->options);
-	assert_true(sema_load(s, "-"));
+	struct sema *s = fixture_load(f, text);
 	int n;
 	struct deploy **all = sema_deploys(s, &n);
 	assert_int_equal(n, 1);

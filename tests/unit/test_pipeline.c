@@ -239,8 +239,27 @@ static void many_microbatches_are_all_of_them(void **state)
 		struct pipeline_time all = pipeline_time_in_full(&scratch, &p, &r.pieces, NULL);
 		same(some.seconds, all.seconds);
 		assert_true(fabs(some.bubble - all.bubble) < 1e-9 && all.bubble >= 0 && all.bubble < 1);
+		assert_true(r.pieces.params || all.bubble > pipeline_least_bubble(&p) - 1e-9);
 		arena_free(&scratch);
 	}
+}
+
+/* The least bubble is reached: by equal stages without backwards; by two stages, the second of which takes half as
+ * long, and so hides its microbatch behind one of the first: 4 s, of which stage 1 works in 2 and stage 0 in all. */
+static void least_bubbles_are_reached(void **state)
+{
+	double forward[5] = {1, 0.5, 1, 1, 1}, backward[2] = {1, 0.5}, ones[5] = {1, 1, 1, 1, 1};
+	(void)state;
+	struct pipeline_pieces second_is_short = {forward, backward, NULL, NULL, true},
+						   equal = {ones, NULL, NULL, NULL, true};
+	struct pipeline p = {PIPELINE_ONE_F_ONE_B, 2, 2, 1, true};
+	struct pipeline_time t = pipeline_time(&scratch, &p, &second_is_short, NULL);
+	same(t.seconds, 4);
+	assert_true(fabs(t.bubble - 0.25) < 1e-9 && fabs(pipeline_least_bubble(&p) - 0.25) < 1e-9);
+	p = (struct pipeline){PIPELINE_FILL_DRAIN, 5, 7, 1, false};
+	assert_true(fabs(pipeline_time(&scratch, &p, &equal, NULL).bubble - pipeline_least_bubble(&p)) < 1e-9);
+	p = (struct pipeline){PIPELINE_INTERLEAVED, 5, 10, 2, true};
+	assert_true(pipeline_least_bubble(&p) == 0);
 }
 
 /* No stage ends before its work, nor a microbatch before it has passed all pieces; more of anything takes no less. */
@@ -288,6 +307,7 @@ int main(void)
 		cmocka_unit_test_teardown(bubbles_of_the_literature, release),
 		cmocka_unit_test_teardown(zero_bubble, release),
 		cmocka_unit_test_teardown(messages_that_are_waited_for, release),
+		cmocka_unit_test_teardown(least_bubbles_are_reached, release),
 		cmocka_unit_test_teardown(many_microbatches_are_all_of_them, release),
 		cmocka_unit_test_teardown(more_takes_longer, release),
 		cmocka_unit_test_teardown(microbatches_cost_nothing, release),

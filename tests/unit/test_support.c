@@ -255,6 +255,21 @@ static void assert_prints(struct report *r, const char *expected)
 	arena_free(&r->arena);
 }
 
+/* In any order, also where one ends at the byte at which the next begins. */
+static void edits_become_one(void **state)
+{
+	(void)state;
+	struct report r;
+	uint32_t file = open_report(&r, "tp=8\n");
+	struct diag *d = diag_report(&r.sink, DIAG_E0001, (struct span){file, 0, 4}, "m");
+	const struct edit edits[] = {{{file, 3, 3}, " "}, {{file, 2, 3}, " ="}, {{file, 0, 2}, "dp"}};
+	diag_fix_edits(&r.sink, d, edits, 3);
+	assert_string_equal(d->fix, "dp = ");
+	assert_int_equal(d->fix_at.lo, 0);
+	assert_int_equal(d->fix_at.hi, 3);
+	arena_free(&r.arena);
+}
+
 static void a_report_with_all_its_parts(void **state)
 {
 	(void)state;
@@ -400,6 +415,7 @@ int main(void)
 		cmocka_unit_test(places_are_found_by_name),
 		cmocka_unit_test(columns_of_a_long_line),
 		cmocka_unit_test(columns_count_code_points),
+		cmocka_unit_test(edits_become_one),
 		cmocka_unit_test(a_report_with_all_its_parts),
 		cmocka_unit_test(tabs_and_wide_characters_line_up),
 		cmocka_unit_test(labels_of_one_line_share_it),

@@ -28,7 +28,7 @@ static void products_are_golden(void **state)
 	for (size_t i = 0; i < COUNT(products); i++) {
 		const struct product_device *d = &product_devices[products[i].device];
 		struct product p = product_of(&products[i]);
-		same(time_product(&d->silicon, &d->fit, &p), products[i].seconds);
+		same(time_of(time_product(&d->silicon, &d->fit, &p)), products[i].seconds);
 	}
 }
 
@@ -42,7 +42,7 @@ static void products_after_a_cast_are_golden(void **state)
 		const struct product_device *d = &product_devices[v->device];
 		struct fit_product bf16 = {.launch = plain[v->device]};
 		struct product p = product_of(v);
-		same(time_product_cast_before(&d->silicon, &d->fit, &bf16, &p), v->seconds);
+		same(time_of(time_product_cast_before(&d->silicon, &d->fit, &bf16, &p)), v->seconds);
 	}
 }
 
@@ -52,8 +52,20 @@ static void untiled_products_count_operations(void **state)
 	const struct fit_product fit = {.compute = 0.5, .memory = 1, .l2 = 1, .launch = 1e-6, .untiled = true};
 	const struct silicon d = {.bandwidth = 1e15, .multiprocessors = 4};
 	(void)state;
-	same(time_product(&d, &fit, &(struct product){1, 1000, 1000, 2, 2, 1e12}), 5e-6);
-	same(time_product(&d, &fit, &(struct product){10, 1000, 1000, 2, 2, 1e12}), 41e-6);
+	same(time_of(time_product(&d, &fit, &(struct product){1, 1000, 1000, 2, 2, 1e12})), 5e-6);
+	same(time_of(time_product(&d, &fit, &(struct product){10, 1000, 1000, 2, 2, 1e12})), 41e-6);
+}
+
+/* Of groups too: one row costs as much as another, and a group that has rows the bytes of its weight. */
+static void untiled_groups_count_operations(void **state)
+{
+	struct fit_grouped fit = {.compute = 0.5, .memory = 1, .l2 = 1, .untiled = true};
+	struct silicon d = {.bandwidth = 1e15, .multiprocessors = 4};
+	(void)state;
+	same(time_of(time_grouped(&d, &fit, &(struct grouped){1, 1, 1000, 1000, 2, 2, 1e12})), 4e-6);
+	same(time_of(time_grouped(&d, &fit, &(struct grouped){10, 3, 1000, 1000, 2, 2, 1e12})), 40e-6);
+	d.bandwidth = 1e6;
+	same(time_of(time_grouped(&d, &fit, &(struct grouped){10, 3, 1000, 1000, 4, 4, 1e12})), 12.06);
 }
 
 /* Two products, and around them a launch and the bytes of rows that are permuted, activated and added up. */
@@ -67,8 +79,8 @@ static double experts_time(const struct experts_value *v)
 	down.k = v->width;
 	double permuted =
 		rows * v->hidden * (2 + a + 2) + rows * v->width * 2 * v->matrices + v->tokens * (v->hidden * 4 + v->top * 24);
-	return d->fit.launch + time_grouped(&d->silicon, &d->fit, &up) + time_grouped(&d->silicon, &d->fit, &down)
-	       + permuted / (d->silicon.bandwidth * 0.75);
+	return d->fit.launch + time_of(time_grouped(&d->silicon, &d->fit, &up))
+	       + time_of(time_grouped(&d->silicon, &d->fit, &down)) + permuted / (d->silicon.bandwidth * 0.75);
 }
 
 static void grouped_products_are_golden(void **state)
@@ -85,7 +97,8 @@ static void passes_are_golden(void **state)
 	static const struct fit_rows fit = {.launch = 1.5e-6, .pointwise = 0.76, .reduction = 0.585};
 	(void)state;
 	for (size_t i = 0; i < COUNT(passes); i++)
-		same(time_rows(&(struct silicon){.bandwidth = passes[i].bandwidth}, &fit, passes[i].bytes, passes[i].reduces),
+		same(time_of(time_rows(&(struct silicon){.bandwidth = passes[i].bandwidth}, &fit, passes[i].bytes,
+		                       passes[i].reduces)),
 		     passes[i].seconds);
 }
 
@@ -94,13 +107,13 @@ static void attention_is_golden(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(prefills); i++) {
 		const struct attention_device *d = &attention_devices[prefills[i].device];
-		same(time_prefill(&d->silicon, &d->fit.prefill, &prefills[i].a), prefills[i].seconds);
+		same(time_of(time_prefill(&d->silicon, &d->fit.prefill, &prefills[i].a)), prefills[i].seconds);
 		same(time_prefill_back(&d->silicon, &d->fit, &prefills[i].a), prefills[i].back);
 	}
 	for (size_t i = 0; i < COUNT(decodes); i++) {
 		const struct attention_device *d = &attention_devices[decodes[i].device];
 		const struct attention *a = &decodes[i].a;
-		same(time_decode(&d->silicon, a->latent ? &d->fit.latent : &d->fit.decode, a), decodes[i].seconds);
+		same(time_of(time_decode(&d->silicon, a->latent ? &d->fit.latent : &d->fit.decode, a)), decodes[i].seconds);
 	}
 }
 
@@ -110,7 +123,7 @@ static void collectives_are_golden(void **state)
 	for (size_t i = 0; i < COUNT(collectives); i++) {
 		const struct collective_value *v = &collectives[i];
 		const struct link_device *d = &link_devices[v->device];
-		same(time_collective(&d->fits[v->of], v->of, d->link, v->ranks, v->bytes), v->seconds);
+		same(time_of(time_collective(&d->fits[v->of], v->of, d->link, v->ranks, v->bytes)), v->seconds);
 	}
 }
 
@@ -151,12 +164,12 @@ static void levels_are_golden(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(acrosses); i++) {
 		two_levels(&l, acrosses[i].device, acrosses[i].nic, acrosses[i].members);
-		same(time_across(&l.across, acrosses[i].of, acrosses[i].bytes), acrosses[i].seconds);
+		same(time_of(time_across(&l.across, acrosses[i].of, acrosses[i].bytes)), acrosses[i].seconds);
 	}
 	for (size_t i = 0; i < COUNT(dispatches); i++) {
 		const struct dispatch_value *v = &dispatches[i];
 		two_levels(&l, v->device, v->nic, v->members);
-		same(time_dispatch(&l.across, v->tokens, v->top, v->row_bytes), v->seconds);
+		same(time_of(time_dispatch(&l.across, v->tokens, v->top, v->row_bytes)), v->seconds);
 	}
 }
 
@@ -170,35 +183,35 @@ static void levels_are_what_the_machine_states(void **state)
 	levels_init(&three, &link_devices[1], 3, 20e9);
 	three.members[0] = 8;
 	three.members[1] = 4;
-	double bytes = 1e9, gather = time_across(&two.across, OF_ALL_GATHER, bytes);
-	same(time_across(&three.across, OF_ALL_GATHER, bytes), gather);
+	double bytes = 1e9, gather = time_of(time_across(&two.across, OF_ALL_GATHER, bytes));
+	same(time_of(time_across(&three.across, OF_ALL_GATHER, bytes)), gather);
 	three.members[1] = three.members[2] = 2;
-	same(time_across(&three.across, OF_ALL_GATHER, bytes), gather);
+	same(time_of(time_across(&three.across, OF_ALL_GATHER, bytes)), gather);
 	three.at[2].oversubscription = 4;
 	three.at[2].nics_per_device = 2;
 	double hops = 10e-6 + 2 * 12e-6;
-	same(time_across(&three.across, OF_ALL_GATHER, bytes) - hops, 2 * (gather - hops));
+	same(time_of(time_across(&three.across, OF_ALL_GATHER, bytes)) - hops, 2 * (gather - hops));
 	two.at[1].link.latency = 1e-6;
-	same(gather - time_across(&two.across, OF_ALL_GATHER, bytes), 2 * (4e-6 - 1e-6));
+	same(gather - time_of(time_across(&two.across, OF_ALL_GATHER, bytes)), 2 * (4e-6 - 1e-6));
 	/* An all-to-all of 2 x 2 x 2: half of the bytes leave the middle unit, three quarters the inner one. */
 	levels_init(&three, &link_devices[1], 3, 50e9);
 	three.members[0] = three.members[1] = three.members[2] = 2;
-	same(time_across(&three.across, OF_ALL_TO_ALL, bytes), hops + 0.75 * bytes / (50e9 * 0.92));
+	same(time_of(time_across(&three.across, OF_ALL_TO_ALL, bytes)), hops + 0.75 * bytes / (50e9 * 0.92));
 	three.at[2].link.bandwidth = 25e9;
-	same(time_across(&three.across, OF_ALL_TO_ALL, bytes), hops + 0.5 * bytes / (25e9 * 0.92));
+	same(time_of(time_across(&three.across, OF_ALL_TO_ALL, bytes)), hops + 0.5 * bytes / (25e9 * 0.92));
 	/* On the way to another middle unit, all leave by the links of the level below too. */
 	three.members[1] = 1;
 	three.members[2] = 4;
 	three.at[1].link.bandwidth = 5e9;
-	same(time_across(&three.across, OF_ALL_TO_ALL, bytes), hops + 0.75 * bytes / (5e9 * 0.92));
-	same(time_across(&three.across, OF_ALL_GATHER, bytes), hops + 0.875 * bytes / (5e9 * 0.92 * 2));
+	same(time_of(time_across(&three.across, OF_ALL_TO_ALL, bytes)), hops + 0.75 * bytes / (5e9 * 0.92));
+	same(time_of(time_across(&three.across, OF_ALL_GATHER, bytes)), hops + 0.875 * bytes / (5e9 * 0.92 * 2));
 	three.members[1] = three.members[2] = 2;
 	/* Rows to experts: a token reaches 3 other inner units with a chance of 1 - (3/4)^2, of which 2 are outside. */
 	three.at[1].link.bandwidth = 100e9;
-	same(time_dispatch(&three.across, 1e5, 2, 7168), 60e-6 + 1e5 * 7168 * 2 * (1 - 0.5625) / (25e9 * 0.92));
+	same(time_of(time_dispatch(&three.across, 1e5, 2, 7168)), 60e-6 + 1e5 * 7168 * 2 * (1 - 0.5625) / (25e9 * 0.92));
 	/* Eight experts are on four ranks at most. */
 	two_levels(&two, 1, 50e9, (double[]){4, 1});
-	same(time_dispatch(&two.across, 1e5, 8, 7168), 20e-6 + 1e5 * 7168 * 4 * 0.75 / (450e9 * 0.65));
+	same(time_of(time_dispatch(&two.across, 1e5, 8, 7168)), 20e-6 + 1e5 * 7168 * 4 * 0.75 / (450e9 * 0.65));
 }
 
 /* ---- all sizes ------------------------------------------------------------------------------- */
@@ -236,26 +249,26 @@ static void products_of_all_sizes(void **state)
 		const struct product_device *d = &product_devices[pick(COUNT(product_devices))];
 		struct product p = {size(), size(), size(), d->weight_bytes, d->activation_bytes, d->peak}, q = p;
 		struct silicon faster = d->silicon;
-		double t = time_product(&d->silicon, &d->fit, &p), before;
+		double t = time_of(time_product(&d->silicon, &d->fit, &p)), before;
 		double bytes = p.m * p.k * p.activation_bytes + p.n * p.k * p.weight_bytes + 2 * p.m * p.n;
 		at_least(t, fmax(2 * p.m * p.n * p.k / p.peak, bytes / d->silicon.bandwidth) + d->fit.launch);
-		before = time_product_cast_before(&d->silicon, &d->fit, &d->fit, &p);
+		before = time_of(time_product_cast_before(&d->silicon, &d->fit, &d->fit, &p));
 		at_least(before, fmax(2 * p.m * p.n * p.k / p.peak, bytes / d->silicon.bandwidth));
 		at_least(t, before);
 		q.m *= uniform(1, 4);
-		at_least(time_product(&d->silicon, &d->fit, &q), t);
+		at_least(time_of(time_product(&d->silicon, &d->fit, &q)), t);
 		q = p;
 		q.n += pick(300);
-		at_least(time_product(&d->silicon, &d->fit, &q), t);
+		at_least(time_of(time_product(&d->silicon, &d->fit, &q)), t);
 		q = p;
 		q.k += pick(300);
 		if (!splits_differ(p.k, q.k))
-			at_least(time_product(&d->silicon, &d->fit, &q), t);
+			at_least(time_of(time_product(&d->silicon, &d->fit, &q)), t);
 		q = p;
 		q.peak *= 2;
-		at_least(t, time_product(&d->silicon, &d->fit, &q));
+		at_least(t, time_of(time_product(&d->silicon, &d->fit, &q)));
 		faster.bandwidth *= 2;
-		at_least(t, time_product(&faster, &d->fit, &p));
+		at_least(t, time_of(time_product(&faster, &d->fit, &p)));
 	}
 }
 
@@ -272,18 +285,18 @@ static void grouped_products_of_all_sizes(void **state)
 		                    d->activation_bytes,
 		                    d->peak};
 		struct silicon faster = d->silicon;
-		double t = time_grouped(&d->silicon, &d->fit, &g);
+		double t = time_of(time_grouped(&d->silicon, &d->fit, &g));
 		double bytes = g.hit * g.n * g.k * g.weight_bytes + g.rows * (g.k * g.activation_bytes + 2 * g.n);
 		at_least(t, fmax(2 * g.rows * g.n * g.k / g.peak, bytes / d->silicon.bandwidth));
 		struct grouped more = g;
 		more.rows *= uniform(1, 4);
 		more.n += pick(300);
 		more.k *= uniform(1, 4);
-		at_least(time_grouped(&d->silicon, &d->fit, &more), t);
+		at_least(time_of(time_grouped(&d->silicon, &d->fit, &more)), t);
 		more = g;
 		more.peak *= 2;
 		faster.bandwidth *= 2;
-		at_least(t, time_grouped(&faster, &d->fit, &more));
+		at_least(t, time_of(time_grouped(&faster, &d->fit, &more)));
 		double all = size(), held = floor(uniform(1, all)), top = floor(uniform(1, all)), tokens = size();
 		double hit = groups_hit(held, all, top, tokens);
 		assert_true(hit > 0 && hit <= held && hit <= held * top / all * tokens * (1 + 1e-9));
@@ -324,7 +337,8 @@ static void attention_of_all_sizes(void **state)
 		struct attention a = random_attention(), b = a;
 		struct silicon faster = d->silicon;
 		const struct fit_decode *decode = a.latent ? &d->fit.latent : &d->fit.decode;
-		double prefill = time_prefill(&d->silicon, &d->fit.prefill, &a), one = time_decode(&d->silicon, decode, &a);
+		double prefill = time_of(time_prefill(&d->silicon, &d->fit.prefill, &a)),
+			   one = time_of(time_decode(&d->silicon, decode, &a));
 		double seen = a.window > 0 ? fmin(a.window, a.context) : a.context;
 		double bytes = a.sequences * a.kv_heads * seen * (a.latent ? a.d : a.d + a.w) * a.cache_bytes;
 		at_least(prefill, bytes / d->silicon.bandwidth);
@@ -336,19 +350,19 @@ static void attention_of_all_sizes(void **state)
 		b.d += pick(100);
 		b.w += b.d - a.d;
 		b.context += pick(1000);
-		at_least(time_prefill(&d->silicon, &d->fit.prefill, &b), prefill);
-		at_least(time_decode(&d->silicon, decode, &b), one);
+		at_least(time_of(time_prefill(&d->silicon, &d->fit.prefill, &b)), prefill);
+		at_least(time_of(time_decode(&d->silicon, decode, &b)), one);
 		faster.bandwidth *= 2;
 		faster.attention_peak *= 2;
-		at_least(prefill, time_prefill(&faster, &d->fit.prefill, &a));
-		at_least(one, time_decode(&faster, decode, &a));
+		at_least(prefill, time_of(time_prefill(&faster, &d->fit.prefill, &a)));
+		at_least(one, time_of(time_decode(&faster, decode, &a)));
 		b = a;
 		b.queries = floor(uniform(1, 3000));
 		b.context = b.queries + pick(3000);
 		b.window = pick(2) ? pick(5000) : 0;
-		at_least(time_prefill(&d->silicon, &d->fit.prefill, &b),
+		at_least(time_of(time_prefill(&d->silicon, &d->fit.prefill, &b)),
 		         2 * b.sequences * b.heads * pairs(&b) * (b.d + b.w) / d->silicon.attention_peak);
-		at_least(time_decode(&d->silicon, decode, &b),
+		at_least(time_of(time_decode(&d->silicon, decode, &b)),
 		         2 * b.sequences * b.heads * pairs(&b) * (b.d + b.w) / d->silicon.attention_peak);
 	}
 }
@@ -361,22 +375,22 @@ static void windows_bound_what_queries_see(void **state)
 	struct attention a = {4, 512, 32, 8, 128, 128, 4096, 0, 2, true, false}, b = a;
 	(void)state;
 	b.window = 4096;
-	double whole = time_prefill(&d->silicon, &d->fit.prefill, &a);
-	same(time_prefill(&d->silicon, &d->fit.prefill, &b), whole);
+	double whole = time_of(time_prefill(&d->silicon, &d->fit.prefill, &a));
+	same(time_of(time_prefill(&d->silicon, &d->fit.prefill, &b)), whole);
 	b.window = 256;
-	assert_true(time_prefill(&d->silicon, &d->fit.prefill, &b) < whole / 4);
+	assert_true(time_of(time_prefill(&d->silicon, &d->fit.prefill, &b)) < whole / 4);
 	/* The first half of the queries see fewer keys than the window, the others as many as it. */
 	static const struct fit_prefill operations = {.compute = 1, .rise = 0, .launch = 0, .block = 0};
 	a = (struct attention){8, 8192, 32, 8, 128, 128, 8192, 4096, 2, true, false};
-	same(time_prefill(&d->silicon, &operations, &a), 2 * 8 * 32 * pairs(&a) * 256 / d->silicon.attention_peak);
+	same(time_of(time_prefill(&d->silicon, &operations, &a)), 2 * 8 * 32 * pairs(&a) * 256 / d->silicon.attention_peak);
 	/* Of four queries, the first sees the oldest key, and the last one the youngest. */
 	static const struct fit_decode traffic = {.memory = 1, .saturation = 1, .compute = 1};
 	a = (struct attention){64, 4, 8, 8, 128, 128, 4096, 256, 2, true, false};
-	same(time_decode(&d->silicon, &traffic, &a), 64 * 8 * (256 + 3) * 256 * 2 / d->silicon.bandwidth);
+	same(time_of(time_decode(&d->silicon, &traffic, &a)), 64 * 8 * (256 + 3) * 256 * 2 / d->silicon.bandwidth);
 	a = b = (struct attention){256, 1, 32, 8, 128, 128, 1 << 20, 8192, 2, true, false};
 	b.context = 8192;
 	b.window = 0;
-	same(time_decode(&d->silicon, &d->fit.decode, &a), time_decode(&d->silicon, &d->fit.decode, &b));
+	same(time_of(time_decode(&d->silicon, &d->fit.decode, &a)), time_of(time_decode(&d->silicon, &d->fit.decode, &b)));
 }
 
 static double least_sent(enum fit_collective_of of, double ranks, double bytes)
@@ -393,12 +407,12 @@ static void collectives_of_all_sizes(void **state)
 		const struct link_device *d = &link_devices[pick(COUNT(link_devices))];
 		enum fit_collective_of of = (enum fit_collective_of)pick(COLLECTIVE_FITS);
 		const struct fit_collective *fit = &d->fits[of == OF_POINT_TO_POINT ? OF_ALL_GATHER : of];
-		double ranks = 1 + size(), bytes = size(), t = time_collective(fit, of, d->link, ranks, bytes);
+		double ranks = 1 + size(), bytes = size(), t = time_of(time_collective(fit, of, d->link, ranks, bytes));
 		at_least(t, least_sent(of, ranks, bytes) / d->link);
-		at_least(time_collective(fit, of, d->link, ranks + pick(10), bytes * uniform(1, 2)), t);
-		at_least(t, time_collective(fit, of, d->link * 2, ranks, bytes));
-		assert_true(time_collective(fit, of, d->link, 1, bytes) == 0);
-		assert_true(time_collective(fit, of, d->link, ranks, 0) == 0);
+		at_least(time_of(time_collective(fit, of, d->link, ranks + pick(10), bytes * uniform(1, 2))), t);
+		at_least(t, time_of(time_collective(fit, of, d->link * 2, ranks, bytes)));
+		assert_true(time_of(time_collective(fit, of, d->link, 1, bytes)) == 0);
+		assert_true(time_of(time_collective(fit, of, d->link, ranks, 0)) == 0);
 	}
 }
 
@@ -441,21 +455,21 @@ static void levels_of_all_sizes(void **state)
 		enum fit_collective_of of = (enum fit_collective_of)pick(COLLECTIVE_FITS);
 		double bytes = size(), ranks = l.members[0] * l.members[1] * (l.machine.levels.n > 2 ? l.members[2] : 1);
 		ranks = l.machine.levels.n == 1 ? l.members[0] : ranks;
-		double t = time_across(&l.across, of, bytes), rows = time_dispatch(&l.across, bytes, 4, 7168);
+		double t = time_of(time_across(&l.across, of, bytes)), rows = time_of(time_dispatch(&l.across, bytes, 4, 7168));
 		if (ranks == 1) {
 			assert_true(t == 0 && rows == 0);
 			continue;
 		}
 		at_least(t, network_bound(&l, of, bytes));
-		at_least(time_across(&l.across, of, bytes * uniform(1, 3)), t);
-		at_least(time_dispatch(&l.across, bytes * uniform(1, 3), 4, 7168), rows);
+		at_least(time_of(time_across(&l.across, of, bytes * uniform(1, 3))), t);
+		at_least(time_of(time_dispatch(&l.across, bytes * uniform(1, 3), 4, 7168)), rows);
 		int outer = 1 + pick(2);
 		if (outer < l.machine.levels.n && ranks > l.members[0]) {
 			l.members[outer] += pick(10);
-			at_least(time_across(&l.across, of, bytes), t);
-			t = time_across(&l.across, of, bytes);
+			at_least(time_of(time_across(&l.across, of, bytes)), t);
+			t = time_of(time_across(&l.across, of, bytes));
 			l.at[outer].link.bandwidth *= 2;
-			at_least(t, time_across(&l.across, of, bytes));
+			at_least(t, time_of(time_across(&l.across, of, bytes)));
 		}
 	}
 }
@@ -468,6 +482,7 @@ int main(void)
 		cmocka_unit_test(grouped_products_are_golden),
 		cmocka_unit_test(passes_are_golden),
 		cmocka_unit_test(untiled_products_count_operations),
+		cmocka_unit_test(untiled_groups_count_operations),
 		cmocka_unit_test(attention_is_golden),
 		cmocka_unit_test(collectives_are_golden),
 		cmocka_unit_test(levels_are_golden),

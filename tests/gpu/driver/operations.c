@@ -27,11 +27,11 @@ static void run_fill(const struct fill *f)
 		memset(f->at + i * f->pitch, f->value, f->width);
 }
 
-static double now(void)
+static double processor_seconds(void)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* EMU_FAULT, EMU_HANG: KERNEL:N or KERNEL:N:DEVICE. Is this the N-th launch of the kernel? */
@@ -99,9 +99,9 @@ static enum progress run_kernel(struct CUctx_st *c, const struct op *op)
 	bool alone = c->running.progress == queue_progress();
 	c->running.progress = queue_progress();
 	pthread_mutex_unlock(&driver_lock);
-	double begin = now();
+	double begin = processor_seconds();
 	enum grid_state state = grid_go(g, alone);
-	double seconds = now() - begin;
+	double seconds = processor_seconds() - begin;
 	if (state == GRID_ENDED)
 		slow_down();
 	pthread_mutex_lock(&driver_lock);

@@ -99,6 +99,14 @@ void lane_addresses(struct warp *w, const struct ins *in, int operand, bool narr
 	}
 }
 
+bool shared_has(const struct warp *w, uint64_t low, uint64_t end)
+{
+	const struct launch *n = w->cta->grid->launch;
+	bool is_dynamic = end <= n->dynamic_shared;
+	bool is_static = low >= STATIC_SHARED && end <= (uint64_t)STATIC_SHARED + n->kernel->shared_bytes;
+	return is_static || is_dynamic;
+}
+
 /* Where a lane's address `a` is at `base + a`, for all lanes that run: NULL if one check does not do. */
 static unsigned char *common_base(struct warp *w, const struct ins *in, const uint64_t *at, unsigned bytes, bool writes)
 {
@@ -113,12 +121,8 @@ static unsigned char *common_base(struct warp *w, const struct ins *in, const ui
 	if (all & (bytes - 1))
 		return NULL;
 	uint64_t end = high + bytes;
-	if (in->space == SPACE_SHARED) {
-		const struct launch *n = w->cta->grid->launch;
-		bool is_dynamic = end <= n->dynamic_shared;
-		bool is_static = low >= STATIC_SHARED && end <= (uint64_t)STATIC_SHARED + n->kernel->shared_bytes;
-		return is_static || is_dynamic ? w->cta->shared : NULL;
-	}
+	if (in->space == SPACE_SHARED)
+		return shared_has(w, low, end) ? w->cta->shared : NULL;
 	if (in->space == SPACE_PARAM || in->space == SPACE_LOCAL || !(low & DEVICE_BIT))
 		return NULL;
 	const struct range *r = w->recent;

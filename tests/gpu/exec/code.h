@@ -114,6 +114,7 @@ struct kernel {
 	unsigned required[3]; /* .reqntid, or zeros */
 	unsigned cluster[3];  /* .reqnctapercluster, or zeros */
 	unsigned max_threads; /* .maxntid or .reqntid; MAX_THREADS */
+	unsigned min_ctas;    /* .minnctapersm, or 0 */
 	const char *text;     /* the module's PTX: faults quote its lines */
 };
 #endif

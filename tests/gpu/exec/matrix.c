@@ -16,16 +16,15 @@ void check_whole(struct warp *w)
 /* Register q of b has its rows 8q .., transposed. */
 static inline void mma_16(struct warp *w, const struct ins *in, int k, bool brain)
 {
-	float a[ROWS * 16], wide[FRAGMENT];
+	float a[ROWS * 16];
+	halves columns[COLUMNS];
 	row b[16], c[ROWS];
 	int first_b = 4 + k / 4, first_c = first_b + k / 8;
 	for (int r = 0; r < k / 4; r++)
 		spread(OPERAND(uint16_t, 4 + r), r, a, k, brain);
 	for (int q = 0; q < k / 8; q++) {
-		widen(OPERAND(uint16_t, first_b + q), wide, FRAGMENT, brain);
-		for (int j = 0; j < 8; j++)
-			for (int n = 0; n < COLUMNS; n++)
-				b[8 * q + j][n] = wide[8 * n + j];
+		memcpy(columns, OPERAND(uint16_t, first_b + q), sizeof columns);
+		transpose(columns, &b[8 * q], brain);
 	}
 	read_sums(w, in, first_c, c);
 	multiply(a, b, c, k);

@@ -18,6 +18,41 @@ static inline void widen(const uint16_t *from, float *to, int n, bool brain)
 			to[i] = f32_of_f16(from[i]);
 }
 
+typedef uint16_t halves __attribute__((vector_size(2 * COLUMNS)));
+
+static inline row widen_row(halves from, bool brain)
+{
+	union {
+		halves all;
+		uint16_t each[COLUMNS];
+	} h = {from};
+	union {
+		row all;
+		float each[COLUMNS];
+	} f;
+	widen(h.each, f.each, COLUMNS, brain);
+	return f.all;
+}
+
+/* b[j][i] = from[i][j], both 8 x 8 */
+static inline void transpose(const halves *from, row *b, bool brain)
+{
+	halves pairs[8], fours[8];
+	for (int i = 0; i < 8; i += 2) {
+		pairs[i] = __builtin_shufflevector(from[i], from[i + 1], 0, 8, 1, 9, 2, 10, 3, 11);
+		pairs[i + 1] = __builtin_shufflevector(from[i], from[i + 1], 4, 12, 5, 13, 6, 14, 7, 15);
+	}
+	for (int i = 0; i < 8; i += 4)
+		for (int h = 0; h < 2; h++) {
+			fours[i + 2 * h] = __builtin_shufflevector(pairs[i + h], pairs[i + h + 2], 0, 1, 8, 9, 2, 3, 10, 11);
+			fours[i + 2 * h + 1] = __builtin_shufflevector(pairs[i + h], pairs[i + h + 2], 4, 5, 12, 13, 6, 7, 14, 15);
+		}
+	for (int j = 0; j < 4; j++) {
+		b[2 * j] = widen_row(__builtin_shufflevector(fours[j], fours[j + 4], 0, 1, 2, 3, 8, 9, 10, 11), brain);
+		b[2 * j + 1] = widen_row(__builtin_shufflevector(fours[j], fours[j + 4], 4, 5, 6, 7, 12, 13, 14, 15), brain);
+	}
+}
+
 /* c += a b, where a is [16][k], b is [k][8], c is [16][8] */
 static inline void multiply(const float *a, const row *b, row *c, int k)
 {

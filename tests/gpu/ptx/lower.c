@@ -379,6 +379,7 @@ void lower_kernel(struct loader *l, struct function *f, struct kernel *k)
 	k->text = l->module->text;
 	k->params = arena_take(l->arena, (size_t)n * sizeof *k->params);
 	k->max_threads = f->max_threads;
+	k->min_ctas = f->min_ctas;
 	memcpy(k->required, f->required, sizeof k->required);
 	memcpy(k->cluster, f->cluster, sizeof k->cluster);
 	bind_params(lo, f);

@@ -259,7 +259,9 @@ static void parse_properties(struct loader *l, struct function *f)
 			lex_integer(l);
 		else if (lex_accept(l, ".explicitcluster"))
 			continue;
-		else if (lex_accept(l, ".minnctapersm") || lex_accept(l, ".maxnreg"))
+		else if (lex_accept(l, ".minnctapersm"))
+			f->min_ctas = (unsigned)lex_integer(l);
+		else if (lex_accept(l, ".maxnreg"))
 			lex_integer(l);
 		else if (lex_is(l, ".pragma"))
 			skip_line(l);

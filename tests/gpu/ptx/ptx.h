@@ -92,7 +92,7 @@ struct function {
 	struct variable *params, *result;
 	struct statement *body;
 	int n_body, cap_body;
-	unsigned required[3], max_threads, cluster[3];
+	unsigned required[3], max_threads, min_ctas, cluster[3]; /* min_ctas: .minnctapersm, or 0 */
 };
 
 struct module {

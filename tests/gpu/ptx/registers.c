@@ -247,11 +247,12 @@ static int pressure(const struct liveness *v)
 	return most;
 }
 
-/* What ptxas would use: what is alive, in eights; 255 at most, and no more than lets the kernel's bound on threads
- * start, as it would spill. */
+/* What ptxas would use: what is alive, in eights; 255 at most, and no more than lets so many CTAs start as the kernel
+ * asks for, as it would spill. */
 static int estimate(const struct kernel *k, int alive)
 {
-	int warps = (int)(k->max_threads + LANES - 1) / LANES, most = 65536 / (warps * LANES) / 8 * 8;
+	int ctas = k->min_ctas ? (int)k->min_ctas : 1;
+	int warps = ctas * (int)((k->max_threads + LANES - 1) / LANES), most = 65536 / (warps * LANES) / 8 * 8;
 	int n = (alive + 7) / 8 * 8;
 	n = n < 8 ? 8 : n > 255 ? 255 : n;
 	return k->max_threads < MAX_THREADS && n > most ? most : n;
