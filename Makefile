@@ -23,7 +23,7 @@ obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o $(BUILD)/page_style.o \
                $(addprefix $(BUILD)/runtime/,scheduler.o page_pool.o held_pages.o)
 CODEGEN_OBJ := $(call obj,$(call ours,codegen) $(call ours,codegen/cpu) $(call ours,codegen/gpu))
-DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o) $(BUILD)/runtime_archive.o
+DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import) $(call ours,engines)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o) $(BUILD)/runtime_archive.o
 RUNTIME_OBJ := $(call obj,$(call ours,runtime) $(call ours,text) $(call ours,text/jinja) support/escape.c support/stage_order.c support/timeline.c)
 
 LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
@@ -81,7 +81,7 @@ $(BUILD)/lexer/scanner.yy.c: lexer/scanner.l
 	$(call say,GEN )
 	$(Q)flex -o $@ $<
 $(BUILD)/lexer/scanner.yy.o: $(BUILD)/parser/grammar.tab.h
-$(call obj,$(call ours,parser) $(call ours,lexer)): | $(BUILD)/parser/grammar.tab.h
+$(call obj,$(call ours,parser) $(call ours,lexer) lsp/call_site.c): | $(BUILD)/parser/grammar.tab.h
 
 $(BUILD)/codegen/%.o: CPPFLAGS += $(LLVM_CFLAGS)
 $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o: $(BUILD)/%.o: $(BUILD)/%.c
@@ -98,21 +98,71 @@ $(BUILD)/%.o: %.c
 PREFIX  ?= /usr/local
 DESTDIR ?=
 share   := $(DESTDIR)$(PREFIX)/share
-NVIM    := $(shell cd editors && find nvim -type f)
-.PHONY: install uninstall
-install: all
+# All that is in editors/, but pages about it, its tools, and what others leave there.
+EDITORS := $(shell cd editors && find . -type f ! -name '*.md' ! -name '*.py' ! -name '*.vsix' ! -path '*/node_modules/*' ! -path '*/__pycache__/*')
+.PHONY: install install-share uninstall
+install: all install-share
 	$(Q)install -D -m 755 $(BUILD)/deployc $(DESTDIR)$(PREFIX)/bin/deployc
+	@echo "installed below $(DESTDIR)$(PREFIX); files for editors: $(PREFIX)/share/deployc/editors"
+install-share: all
 	$(Q)mkdir -p $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
 	$(Q)$(BUILD)/deployc man > $(share)/man/man1/deployc.1
 	$(Q)$(BUILD)/deployc completion bash > $(share)/bash-completion/completions/deployc
 	$(Q)$(BUILD)/deployc completion zsh > $(share)/zsh/site-functions/_deployc
 	$(Q)$(BUILD)/deployc completion fish > $(share)/fish/vendor_completions.d/deployc.fish
-	$(Q)for file in $(NVIM); do install -D -m 644 editors/$$file $(share)/deployc/editors/$$file || exit 1; done
-	@echo "installed below $(DESTDIR)$(PREFIX); files for editors: $(PREFIX)/share/deployc/editors"
+	$(Q)for file in $(EDITORS); do install -D -m 644 editors/$$file $(share)/deployc/editors/$$file || exit 1; done
+# The extension for VS Code.
+.PHONY: vsix
+vsix:
+	@mkdir -p $(BUILD)
+	@$(PYTHON) editors/vscode/pack.py $(BUILD)/deploy.vsix && echo "$(BUILD)/deploy.vsix"
 uninstall:
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/deployc $(share)/man/man1/deployc.1 $(share)/bash-completion/completions/deployc \
 	  $(share)/zsh/site-functions/_deployc $(share)/fish/vendor_completions.d/deployc.fish
 	$(Q)rm -rf $(share)/deployc
+
+# ---- packages: packages/README.md ----------------------------------------------------------------------------------
+# `make deb`, `make wheel`: BUILD/packages/deployc_*.deb and .whl. `make packages-check` installs each in a bare Debian and uses it.
+PACKAGES := $(BUILD)/packages
+WHEEL    := $(PACKAGES)/wheel
+BUNDLE   := $(WHEEL)/lib/deployc
+LLVM_SO  := $(BUNDLE)/$(notdir $(realpath $(LLVM_FILES)))
+CXX      ?= g++
+.PHONY: deb wheel packages packages-check test-packages
+packages: deb wheel
+deb: all
+	$(Q)rm -rf $(PACKAGES)/deb $(PACKAGES)/*.deb
+	$(Q)$(MAKE) --no-print-directory install BUILD=$(BUILD) DESTDIR=$(PACKAGES)/deb PREFIX=/usr >/dev/null
+	$(Q)sh packages/deb.sh $(PACKAGES)/deb $(PACKAGES)/deployc_$(shell uname -m).deb
+	@ls -l $(PACKAGES)/*.deb
+$(BUNDLE)/link/%.so.6: packages/stub.py
+	$(call say,STUB)
+	$(Q)mkdir -p $(@D)
+	$(Q)CC="$(CC)" $(PYTHON) packages/stub.py $$($(CC) -print-file-name=$(@F)) $@
+$(BUNDLE)/link/start.o: packages/start.s
+	$(call say,AS  )
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
+$(LLVM_SO): $(BUILD)/llvm_late.c packages/llvm.sh packages/llvm.cc
+	$(call say,LINK)
+	$(Q)mkdir -p $(@D)
+	$(Q)CXX="$(CXX)" LLVM_CONFIG=$(LLVM_CONFIG) sh packages/llvm.sh $< $@ $(PACKAGES)/llvm
+$(BUNDLE)/ld.lld: packages/lld.c $(LLVM_SO)
+	$(call say,LINK)
+	$(Q)$(CC) $(WARN) -O2 -s -o $@ $^ -Wl,-rpath,'$$ORIGIN'
+# deployc that loads the LLVM beside it.
+$(WHEEL)/bin/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ) $(BUILD)/llvm_late.o
+	$(call say,LINK)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -s -o $@ $^ -Wl,-rpath,'$$ORIGIN/../lib/deployc' -ldl $(JANSSON) -lm
+wheel: all $(WHEEL)/bin/deployc $(BUNDLE)/ld.lld $(addprefix $(BUNDLE)/link/,start.o libm.so.6 libc.so.6)
+	$(Q)rm -rf $(WHEEL)/share
+	$(Q)$(MAKE) --no-print-directory install-share BUILD=$(BUILD) PREFIX=$(abspath $(WHEEL)) >/dev/null
+	$(Q)ls -l $$($(PYTHON) packages/wheel.py $(WHEEL) $(PACKAGES))
+packages-check: packages
+	@$(PYTHON) tests/packages/chroot.py $(PACKAGES) $(BARE)
+test-packages: packages
+	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/packages/run.py
 
 # ---- tests: see tests/check.sh for what a change must pass ---------------------------------------------------------
 # tests/unit: test_*.c is linked with the front end, rt_*.c with the runtime, cg_*.c with the whole compiler, drv_*.c with the
@@ -168,6 +218,18 @@ test-chat: $(CHAT_ANSWER)
 test-chat-random: $(CHAT_ANSWER)
 	@$(JINJA) tests/chat/run.py $(CHAT_ANSWER) --random $(CHATS)
 
+# tests/editors: what the scanner makes of a text, beside the colours of editors.
+SCANNED := $(BUILD)/tests/editors/tokens
+$(SCANNED): $(BUILD)/tests/editors/tokens.o $(FRONT_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(JANSSON) -lm
+.PHONY: test-editors
+test-editors: all $(SCANNED)
+	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/editors/run.py
+.PHONY: captures
+captures: all
+	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/editors/captures.py
+
 # tests/robust/alloc.py: the front end without LLVM, the malloc that is preloaded, and a program that does not end cleanly.
 ROBUST := $(addprefix $(BUILD)/tests/robust/,front unclean failing_malloc.so)
 $(BUILD)/tests/robust/front: $(DRIVER_OBJ) $(FRONT_OBJ) $(BUILD)/tests/robust/no_codegen.o
@@ -207,28 +269,33 @@ $(BUILD)/tests/gpu/rt_%: $(BUILD)/tests/gpu/rt_%.o $(BUILD)/tests/gpu/gpu_test.o
 $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
-# What card.sh runs on a machine with a GPU and without LLVM: the folder travels there with the tests.
+# What card.sh runs on a machine with a GPU: the folder travels there with the tests, and with LLVM, which generates the kernels of
+# tests/unit. `make card CARD_FAMILIES=` leaves these out.
 CARD_BENCH := $(addprefix $(BUILD)/tests/gpu/,card_bench.o card_step.o card_agree.o gpu_test.o)
 CARD_TESTS := $(addprefix $(BUILD)/tests/gpu/test_,kernels instructions convert faults matrix graphs)
+CARD_FAMILIES := $(addprefix $(BUILD)/tests/unit/cg_,kernels attend experts sample)
 .PHONY: card test-card
-card: all $(CARD_TESTS) $(CARD_BENCH) $(BUILD)/libdeployrt.a
+card: all $(CARD_TESTS) $(CARD_BENCH) $(CARD_FAMILIES) $(BUILD)/libdeployrt.a
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/card.py $(BUILD)/card
 	@mkdir -p $(BUILD)/card/lib && cp -L $$($(CC) -print-file-name=libcmocka.so.0) $(BUILD)/card/lib/
-	@cp $(CARD_TESTS) $(BUILD)/card/
+	@rm -f $(BUILD)/card/lib/llvm && cp $(CARD_TESTS) $(CARD_FAMILIES) $(BUILD)/card/
+	@[ -z "$(CARD_FAMILIES)" ] || sh tests/gpu/card_lib.sh $(BUILD)/card $(firstword $(CARD_FAMILIES))
 	@for size in full small; do \
 		$(CC) $(CFLAGS) -o $(BUILD)/card/$$size $(CARD_BENCH) $(BUILD)/card/$$size.o $(BUILD)/libdeployrt.a -lcmocka -lpthread -ldl -lm || exit 1; \
 	done
 test-card: card $(EMULATOR)
-	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu sh tests/gpu/card_test.sh $(BUILD)/card
+	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $(WITH_PTXAS) sh tests/gpu/card_test.sh $(BUILD)/card
 .PHONY: emulator test-emulator bench-emulator
 emulator: $(EMULATOR)
 bench-emulator: $(BUILD)/tests/gpu/bench $(EMULATOR)
-	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $<
-GPU_UNIT := $(addprefix $(BUILD)/tests/unit/,cg_kernels cg_attend cg_experts cg_sample cg_wide rt_comm) # kernels and collectives of GPUs, by the tests of the CPU
-test-emulator: $(GPU_TESTS) $(GPU_UNIT) $(EMULATOR) all
-	@DEPLOYC=$(BUILD)/deployc TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" \
-	sh tests/unit.sh $(GPU_TESTS) $(GPU_UNIT)
-	@EMU_RACE=1 TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu sh tests/unit.sh $(addprefix $(BUILD)/tests/unit/cg_,wide experts)
+	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $(WITH_PTXAS) $<
+# Kernels and collectives of GPUs, by the tests of the CPU; those of kernels look for races too, and in `test-gpu` run with other seeds.
+GPU_UNIT  := $(addprefix $(BUILD)/tests/unit/cg_,attend sample kernels experts broken wide)
+GPU_COMM  := $(BUILD)/tests/unit/rt_comm
+WITH_PTXAS := PATH="$$PATH:$$(dirname "$$(BUILD=$(BUILD) $(PYTHON) tests/gpu/ptxas.py)")"
+test-emulator: $(GPU_TESTS) $(GPU_UNIT) $(GPU_COMM) $(EMULATOR) all
+	@DEPLOYC=$(BUILD)/deployc TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu $(WITH_PTXAS) sh tests/unit.sh $(GPU_TESTS) $(GPU_COMM)
+	@EMU_RACE=1 TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu sh tests/unit.sh $(GPU_UNIT)
 
 # tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
 COUNT ?= 500
@@ -242,19 +309,23 @@ programs: all $(BUILD)/tests/programs/check_many
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/found.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/run.py $(COUNT) $(FIRST) $(EVERY)
 
-# docs/errors.md is the table of diagnostics in print, docs/stdlib the library.
+# docs/errors.md is the table of diagnostics in print, docs/changelog.md what changed in it, docs/stdlib the library.
 .PHONY: docs
 docs: all
 	@$(BUILD)/deployc explain --markdown > docs/errors.md
+	@$(BUILD)/deployc explain --changes > docs/changelog.md
 	@$(BUILD)/deployc doc std -o docs/stdlib
+	@$(PYTHON) tests/engines/table.py --write
 .PHONY: setup demo demo-gpu readme check quick test-unit test-golden test-forms test-e2e test-failures test-scale test-alloc sanitize fuzz
 setup:
-	@sh tests/setup.sh
-demo: setup
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) sh tests/setup.sh
+demo:
+	@sh tests/setup.sh --packages
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) all
 	@sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo
 # The demo on eight emulated GPUs, which exchange data through the emulated NCCL.
-demo-gpu: setup
+demo-gpu:
+	@sh tests/setup.sh --packages
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) all $(EMULATOR)
 	@EMU_DEVICES=8 LD_LIBRARY_PATH=$(BUILD)/tests/gpu sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo-gpu --target=cuda
 readme: all
@@ -292,21 +363,21 @@ test-scale: all
 test-alloc: all $(ROBUST)
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/robust/alloc.py $(ALLOC)
 
-# Launchers of --target=cuda on the emulated GPU: some meshes of each family, and all of them and other tests of launchers; the kernels
-# of all library models, and of fixtures on all meshes, through NVIDIA's assembler.
+# Launchers of --target=cuda on the emulated GPU: a spread of meshes of all families, or with CUDA_MESHES=--all all of them. `test-gpu`
+# has all meshes and other tests of launchers, and sends the kernels of all library models through NVIDIA's assembler.
 EMULATED    := LD_LIBRARY_PATH=$(abspath $(BUILD))/tests/gpu DEPLOYC=$(BUILD)/deployc
-CUDA_MESHES := "f32 on  1" "llama f32 on  8: Megatron { pp = 2; dp = 2" "mixtral bf16 on  8: Megatron { pp = 2; ep = 2; tp = 2 }" \
-  "llama f32 on  2: Megatron { tp = 2; at mlp" "mixtral f32 on  8: FoldedEP" "olmoe f32 on  2" " f16 "
 .PHONY: test-cuda test-gpu
 test-cuda: all $(EMULATOR)
 	@$(EMULATED) $(PYTHON) tests/gpu/launchers.py
-	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_meshes.py $(CUDA_MESHES)
+	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/gpu/meshes.py $(CUDA_MESHES)
 	@$(EMULATED) EMU_DEVICES=24 EMU_RACE=1 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_meshes.py "qwen3 f32 on  1"
 	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_loops.py "1 and 3 layers, f32 on 2"
 	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_shared.py "2 ranks"
 test-gpu: all test-emulator
+	@for how in "EMU_SEED=1" "EMU_SEED=2" "EMU_SEED=3 EMU_RACE=1"; do \
+	  env $$how TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu sh tests/unit.sh $(GPU_UNIT) || exit 1; done
 	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/ptx.py --all
-	@$(MAKE) --no-print-directory test-cuda CUDA_MESHES=
+	@$(MAKE) --no-print-directory test-cuda CUDA_MESHES=--all
 	@for test in loops shared formats values sampling stop text owners streams; do \
 	  $(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_$$test.py || exit 1; done
 
@@ -358,6 +429,8 @@ $(BUILD)/tests/fuzz/rt_%: $(BUILD)/tests/fuzz/rt_%.o $(filter-out %/main.o,$(RUN
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBRARIES) -lm -lpthread
 .SECONDARY: $(FUZZ:%=%.o)
+# fuzz_flags reads what `deployc import --from` reads.
+$(BUILD)/tests/fuzz/fuzz_flags: $(call obj,$(call ours,engines) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o)
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ)
 	@sh tests/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $^
@@ -368,6 +441,13 @@ $(BUILD)/bench/limits: $(BUILD)/bench/limits.o
 	$(CC) $(CFLAGS) -o $@ $^ -lpthread
 bench: all $(BUILD)/bench/limits
 	@$(PYTHON) bench/run.py --deployc $(BUILD)/deployc --limits $(BUILD)/bench/limits $(BENCH)
+	@$(PYTHON) bench/search.py --deployc $(BUILD)/deployc
+	@$(PYTHON) bench/lsp.py --deployc $(BUILD)/deployc
+
+# What a search over meshes, templates and sizes takes.
+.PHONY: bench-search
+bench-search: all
+	@$(PYTHON) bench/search.py --deployc $(BUILD)/deployc
 
 # What planning a decode step costs rank 0.
 .PHONY: bench-schedule
@@ -436,7 +516,7 @@ bench-text: $(BUILD)/bench/tokenize $(TEXT)
 
 # All that steps of `make check` share, so that they find it made when they run side by side.
 .PHONY: tests
-tests: all $(UNIT) $(ANSWER) $(CHAT_ANSWER) $(ROBUST) $(EMULATOR) $(GPU_TESTS) $(CARD_BENCH) $(BUILD)/tests/programs/check_many \
+tests: all $(UNIT) $(ANSWER) $(CHAT_ANSWER) $(ROBUST) $(SCANNED) $(EMULATOR) $(GPU_TESTS) $(CARD_BENCH) $(BUILD)/tests/programs/check_many \
   $(BUILD)/tests/accuracy/operators $(BUILD)/bench/calibrate.so
 
 # What tests run of the sources. COVERAGE="--fresh unit golden" for some steps.

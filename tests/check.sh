@@ -72,7 +72,7 @@ alone() {
 	wait
 }
 
-alone setup sh tests/setup.sh
+alone setup env BUILD="$build" PYTHON="$python" sh tests/setup.sh
 alone gcc make BUILD="$build" CC=gcc $goals
 # The longest ones first. clang's warnings are those of the build of `sanitize`, whose objects `fuzz` shares.
 step sanitize make BUILD="$build" sanitize
@@ -90,6 +90,7 @@ step stdlib sh tests/stdlib_docs.sh "$DEPLOYC" "$build/stdlib_docs"
 step models "$python" tests/models/count.py
 step fields "$python" tests/models/fields.py
 step import "$python" tests/models/run_import.py
+step engines sh -c "$python tests/engines/run.py && $python tests/engines/table.py"
 step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
 step texts "$python" tests/golden/texts.py
@@ -102,11 +103,14 @@ step load "$python" tests/times/load.py
 step pools "$python" tests/times/serve.py
 step search "$python" tests/search/run.py
 step fixes "$python" tests/golden/fixes.py
+step mistakes "$python" tests/mistakes/run.py
+step commands "$python" tests/commands.py
 step prototype "$python" tests/prototype/compare.py
 step calibrate make BUILD="$build" CC=gcc PYTHON="$python" test-calibrate
 step shell env BUILD="$build" "$python" tests/shell/run.py
+step packages make BUILD="$build" CC=gcc PYTHON="$python" test-packages
 step lsp "$python" tests/lsp/run.py
-step editors env BUILD="$build" "$python" tests/lsp/editors.py
+step editors make BUILD="$build" CC=gcc PYTHON="$python" test-editors
 step forms "$python" tests/forms/run.py
 step inference "$python" tests/inference/run.py 1000
 step meshes "$python" tests/e2e/run_meshes.py
@@ -130,6 +134,7 @@ step promises "$python" tests/e2e/run_promises.py
 step streams "$python" tests/e2e/run_streams.py
 step owners "$python" tests/e2e/run_owners.py
 step random "$python" tests/e2e/run_random.py 40
+step fusion "$python" tests/e2e/run_fusion.py 8
 step programs make BUILD="$build" PYTHON="$python" programs
 step plans "$python" tests/plans/run.py
 step meaning "$python" tests/e2e/run_meaning.py

@@ -68,6 +68,28 @@ def named(pages):
     return passed, failed
 
 
+def changelog():
+    """Every code of diag.def was added once, and is not retired; every other one that was added is. The page is up to date. -> (passed, failed)"""
+    codes = re.findall(r"^X\(([EW]\d{4}),", (ROOT / "support/diag.def").read_text(), re.M)
+    table = (ROOT / "support/changes.def").read_text()
+    added = [code for line in re.findall(r'^ADDED\("[^"]*", "([^"]*)"\)', table, re.M) for code in line.split()]
+    retired = re.findall(r'^RETIRED\("[^"]*", "(\w+)"', table, re.M)
+    changed = re.findall(r'^CHANGED\("[^"]*", "(\w+)"', table, re.M)
+    days = re.findall(r'^[A-Z]+\("(\d{4}-\d\d-\d\d)", ', table, re.M)
+    page = subprocess.run([DEPLOYC, "explain", "--changes"], capture_output=True, text=True).stdout
+    wrong = [f"{c}: no line ADDED in support/changes.def" for c in codes if c not in added]
+    wrong += [f"{c}: added twice in support/changes.def" for c in set(added) if added.count(c) > 1]
+    wrong += [f"{c}: in support/changes.def, and neither in diag.def nor retired" for c in added if c not in codes and c not in retired]
+    wrong += [f"{c}: retired, and still in diag.def" for c in retired if c in codes]
+    wrong += [f"{c}: changed or retired, and never added" for c in changed + retired if c not in added]
+    wrong += ["the days of support/changes.def are not in order, newest first"] * (days != sorted(days, reverse=True))
+    wrong += ["a line of support/changes.def has another form"] * (len(days) != len(re.findall(r"^[A-Z]+\(", table, re.M)))
+    wrong += ["docs/changelog.md is not up to date: run `make docs`"] * (page != (ROOT / "docs/changelog.md").read_text())
+    for text in wrong:
+        print(f"FAIL {text}")
+    return len(codes), len(wrong)
+
+
 def check(module):
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "spec.deploy").write_text(module)
@@ -105,6 +127,8 @@ def main():
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     passed, failed = quoted([p for p in pages if p != LANGUAGE])
     more, worse = named(pages)
+    passed, failed = passed + more, failed + worse
+    more, worse = changelog()
     passed, failed = passed + more, failed + worse
     more, worse, page = compiled(LANGUAGE)
     if "--update" in sys.argv:

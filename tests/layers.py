@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "lsp", "driver"]
+ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "engines", "doc", "codegen", "lsp", "driver"]
 FOLDERS = [*ORDER, "codegen/cpu", "codegen/gpu", "text", "text/jinja", "runtime"]
 SOURCES = (".c", ".h", ".y", ".l", ".def", ".sh", ".py")
 # Code for one kind of device; the files of codegen/ that know of it.
@@ -19,23 +19,24 @@ ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/hash.h
                     "text/chat_template.h", "text/tokenizer.h"},
         "text": {"runtime/no_memory.h", "support/escape.h", "support/lfs.h"},
         "import": {"runtime/config_value.h", "runtime/json_text.h", "runtime/no_memory.h"},
-        "target": {"runtime/abi.h"}, "dag": {"runtime/abi.h"}, "planner": {"runtime/abi.h"}, "codegen": {"runtime/abi.h"}}
+        "engines": {"runtime/json_text.h"}, "target": {"runtime/abi.h"}, "dag": {"runtime/abi.h"}, "planner": {"runtime/abi.h"}, "codegen": {"runtime/abi.h"}}
 ALSO["planner"] |= {"runtime/host_alloc.h", "runtime/pages.h", "runtime/scheduler.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 # The scanner and the parser of one grammar know each other: tokens are declared by bison.
 PAIR = {"lexer": {"parser"}}
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
-WITHOUT_CYCLES = re.compile(r"dag/(lower|params|pad|queues|schedule|buffers|kernel)|codegen/|runtime/|text/")
+WITHOUT_CYCLES = re.compile(r"dag/(lower|params|pad|queues|schedule|buffers|kernel|fuse)|codegen/|runtime/|text/")
 # The file that looks up the fields of std.hw; fields that it reads through others; names that also mean something else, and where.
 MACHINE = "sema/deploy_machine.c"
 READ_THROUGH_OTHERS = {"unidirectional", "bidirectional", "stated"}
 OTHER_MEANINGS = {("device", "sema/deploy.c"), ("link", "sema/deploy.c"), ("device", "sema/module.c"), ("link", "sema/module.c"),
+                  ("device", "sema/foreign_name.c"), ("device", "sema/types.c"), ("device", "driver/init.c"), ("devices", "driver/init.c"),
                   ("calibration", "sema/deploy.c"), ("calibration", "sema/module.c"),
                   *((field, "sema/deploy_calibration.c") for field in ("generation", "latency", "matmul", "memory")),
                   ("generation", "text/jinja/parse.c"),
                   ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("count", "sema/deploy_load.c"), ("latency", "planner/goals.c"), ("latency", "planner/load.c"), ("host", "dag/queues.c"), ("peak", "driver/what_if.c"),
                   *((word, "planner/page_html.c") for word in ("count", "devices", "peak")),
-                  *(("count", f"text/jinja/{file}") for file in ("filter_list.c", "filter_text.c", "methods.c"))}
+                  ("link", "planner/page_terms.c"), ("memory", "planner/page_terms.c"), *(("count", f"text/jinja/{file}") for file in ("filter_list.c", "filter_text.c", "methods.c"))}
 MEMBER = re.compile(r'\bjson_set\(\w+, "[a-z_]+"')       # of a JSON object
 # The definition of a symbol that whoever links the file must have.
 DEMANDED = {"no_memory", "host_alloc", "host_free", "host_bug"}

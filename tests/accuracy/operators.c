@@ -50,7 +50,7 @@ static double product(const struct machine *m, const char *rest)
 	p.weight_bytes = dtype_millibits((enum dtype)w) / 8000.0;
 	p.activation_bytes = dtype_millibits((enum dtype)a) / 8000.0;
 	p.peak = m->device.peak[a];
-	return time_product_cast_before(&d, fit, plain, &p);
+	return time_of(time_product_cast_before(&d, fit, plain, &p));
 }
 
 static double passes(const struct machine *m, const char *rest)
@@ -60,7 +60,7 @@ static double passes(const struct machine *m, const char *rest)
 	struct silicon d = silicon_of(&m->device);
 	if (sscanf(rest, "%lf %d", &bytes, &reduces) != 2)
 		return ABSENT;
-	return time_rows(&d, &m->device.calibration->rows, bytes, reduces);
+	return time_of(time_rows(&d, &m->device.calibration->rows, bytes, reduces));
 }
 
 /* The group of the first `ranks` ranks. */
@@ -83,7 +83,7 @@ static double collective(const struct machine *m, const char *rest)
 	struct across g = group_of(m, ranks, members);
 	for (int i = 0; i < COLLECTIVE_FITS; i++)
 		if (!strcmp(collective_names[i], kind) && g.fits[i].known)
-			return time_across(&g, (enum fit_collective_of)i, bytes);
+			return time_of(time_across(&g, (enum fit_collective_of)i, bytes));
 	return ABSENT;
 }
 
@@ -93,7 +93,7 @@ static double dispatch(const struct machine *m, const char *rest)
 	if (sscanf(rest, "%lf %lf %lf %lf", &ranks, &tokens, &top, &row_bytes) != 4)
 		return ABSENT;
 	struct across g = group_of(m, ranks, members);
-	return time_dispatch(&g, tokens, top, row_bytes);
+	return time_of(time_dispatch(&g, tokens, top, row_bytes));
 }
 
 static double answer(const struct machine *m, const char *query)

@@ -6,6 +6,7 @@ predicted by operators.c, all else by `deployc plan`. The tables of docs/accurac
     run.py --write              writes the page's tables
     run.py --rows [WORD ...]    prints each figure of groups whose name contains a word
     run.py --folder DIR         prints the tables of DIR/training.csv and DIR/serving.csv, which have the columns of those here
+    run.py --folder DIR --rows [WORD ...]   prints each of their figures, as above
     run.py --fit DIR            fits `step` and `sequence` of engines (std.engines) to the dense models of DIR/serving.csv
 """
 import collections
@@ -327,10 +328,22 @@ def check(groups):
     return bad + few
 
 
+def print_rows(groups, words):
+    for name, rows in groups.items():
+        if not words or any(word in name for word in words):
+            print(table({name: rows}), end="")
+            for row in rows:
+                error = (row.predicted / row.measured - 1) * 100
+                print(f"  {row.what:75} {row.measured:12.6g} {row.predicted:12.6g} {error:+6.1f}%")
+
+
 def main(arguments):
     if arguments[:1] == ["--folder"]:
         folder = pathlib.Path(arguments[1]).absolute()
         groups = {**training(folder), **serving(folder)}
+        if arguments[2:3] == ["--rows"]:
+            print_rows(groups, arguments[3:])
+            return 0
         print(table(groups), coverage(groups), sep="\n", end="")
         return 0
     if arguments[:1] == ["--fit"]:
@@ -338,12 +351,7 @@ def main(arguments):
         return 0
     groups = {**operators(), **memory(), **training_memory(), **korthikanti(), **training(), **serving()}
     if arguments[:1] == ["--rows"]:
-        for name, rows in groups.items():
-            if not arguments[1:] or any(word in name for word in arguments[1:]):
-                print(table({name: rows}), end="")
-                for row in rows:
-                    error = (row.predicted / row.measured - 1) * 100
-                    print(f"  {row.what:75} {row.measured:12.6g} {row.predicted:12.6g} {error:+6.1f}%")
+        print_rows(groups, arguments[1:])
         return 0
     if arguments == ["--write"]:
         tables = iter([table(groups), coverage(groups)])

@@ -41,7 +41,7 @@ def fmt(*arguments, text=None):
 
 def tree(path):
     """The tree, or None where a module that it uses cannot be read from here."""
-    done = subprocess.run([DEPLOYC, path.name, "--emit=ast"], cwd=path.parent, capture_output=True, timeout=20)
+    done = subprocess.run([DEPLOYC, path.name, "--emit=ast"], cwd=path.parent, capture_output=True, timeout=60)
     return done.stdout
 
 
@@ -118,6 +118,15 @@ def command_line(folder):
     report("" if done.returncode == 0 and path.stat().st_ino == before.st_ino else "written again", "a file in canonical form")
     report("" if fmt(text=b"a=1").stdout == b"a = 1\n" else "other text", "standard input without a file")
     report("" if fmt(folder / "none.deploy").returncode == 1 else "no failure", "a missing file")
+    # tests/unit/test_language.c has files of older versions, by a table of its own.
+    path.write_text("language=1\na=1\n")
+    wrong.write_text("language = 99\na = $ 1\n")
+    done = fmt("--upgrade", path, wrong)
+    codes = re.findall(rb"\[([EW]\d{4})\]", done.stderr)
+    report("" if done.returncode == 1 and codes == [b"E0014"] else f"{codes}", "--upgrade of a newer file")
+    report("" if path.read_text() == "language = 1\na        = 1\n" or path.read_text() == "language = 1\na = 1\n" else path.read_text(), "--upgrade of a file of today")
+    report("" if wrong.read_text() == "language = 99\na = $ 1\n" else "written to", "--upgrade leaves a newer file")
+    report("" if fmt("--upgrade", "-", text=b"a=1").stdout == b"a = 1\n" else "other text", "--upgrade without a version")
     report("" if sorted(p.name for p in folder.iterdir()) == ["a.deploy", "b.deploy"] else "something is left", "temporary files")
 
 

@@ -53,17 +53,17 @@ def check_forms(path):
     want = reports(text)
     assert want, "reports nothing"
     assert not ESCAPE.search(text), "colours where no terminal is"
-    colored = deployc(*command, "--color=always", path.name).stderr
+    colored = deployc(command[0], "--color=always", *command[1:], path.name).stderr
     assert ESCAPE.search(colored) and ESCAPE.sub("", colored) == text, "colours change the text"
 
-    objects = [json.loads(line) for line in deployc(*command, "--error-format=json", path.name).stderr.splitlines()]
+    objects = [json.loads(line) for line in deployc(command[0], "--error-format=json", *command[1:], path.name).stderr.splitlines()]
     got = [(o["severity"], o["code"], o["message"], o["file"], str(o["line"]), str(o["column"])) for o in objects if not o["allowed"]]
     assert got == want, f"json has {got}, text {want}"
 
-    lines = deployc(*command, "--error-format=gcc", path.name).stderr
+    lines = deployc(command[0], "--error-format=gcc", *command[1:], path.name).stderr
     got = [(m[4], m[6], m[1], m[2], m[3]) for m in GCC.finditer(lines)]
     assert got == [(s, c, f, l, k) for s, c, _, f, l, k in want], f"gcc has {got}"
-    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, uri_of(f), l, k) for s, c, _, f, l, k in want]])
+    check_sarif(deployc(command[0], "--error-format=sarif", *command[1:], path.name), [[(c, s, uri_of(f), l, k) for s, c, _, f, l, k in want]])
 
 
 def uri_of(file):

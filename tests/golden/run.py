@@ -60,10 +60,10 @@ def deployc(path):
     text = path.read_text()
     arguments = shlex.split(match[1]) if (match := RUN.search(text)) else ["check"]
     if not (size := BYTES.search(text)):
-        return subprocess.run([DEPLOYC, *arguments, path.name], cwd=path.parent, capture_output=True, text=True, timeout=20)
+        return subprocess.run([DEPLOYC, *arguments, path.name], cwd=path.parent, capture_output=True, text=True, timeout=300)
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, path.name).write_text(text.ljust(int(size[1])))
-        return subprocess.run([DEPLOYC, *arguments, path.name], cwd=folder, capture_output=True, text=True, timeout=20)
+        return subprocess.run([DEPLOYC, *arguments, path.name], cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 def import_with(path, config):
@@ -71,7 +71,7 @@ def import_with(path, config):
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, path.name).write_text(path.read_text())
         pathlib.Path(folder, "config.json").write_text(config)
-        done = subprocess.run([DEPLOYC, "import", "-I", ".", "config.json"], cwd=folder, capture_output=True, text=True, timeout=20)
+        done = subprocess.run([DEPLOYC, "import", "-I", ".", "config.json"], cwd=folder, capture_output=True, text=True, timeout=300)
     done.stderr = done.stderr.replace(f"./{path.name}:", f"{path.name}:")
     return done
 
@@ -97,7 +97,7 @@ def check(path):
 
 def check_good(path):
     """What is wrong with a spec that must check clean, or None; warnings are allowed."""
-    done = subprocess.run([DEPLOYC, "check", path], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([DEPLOYC, "check", path], capture_output=True, text=True, timeout=300)
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "error" in line]
         return f"exit code {done.returncode}: {(errors or ['no message'])[0]}"

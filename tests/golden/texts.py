@@ -56,6 +56,8 @@ COMMANDS = {
     "shared": ["plan", "samples/shared.deploy", "--deploy=Both"], "shared_what_if": ["what-if", "samples/shared.deploy", "--deploy=Both", "-D", "Chat.workload.batch=64,256"],
     "pools": ["plan", "samples/pools.deploy", "--deploy=Chat"], "pools_check": ["check", "samples/pools.deploy", "--deploy=Chat"], "pools_graph": ["graph", "samples/pools.deploy", "--deploy=Chat"],
     "pools_what_if": ["what-if", "samples/pools.deploy", "--deploy=Chat", "-D", "rate=2 sequences/s,8 sequences/s,20 sequences/s", "-D", "Writer.workload.batch=32,64"],
+    "fmt_yaml": ["fmt", "--check", "tests/golden/e0010_yaml.deploy"], "init_unknown": ["init", "--model", "GPT2_9B", "--device", "H100"], "help_init": ["help", "init"],
+    "init": ["init", "--model", "Qwen/Qwen3-30B-A3B", "--device", "H200", "--gpus", "8"],
     "search_output": ["search", SPEC, "-o", "/dev/null"], "search_several": ["search", "samples/own_plan.deploy"], "help_search": ["search", "--help"],
     "search_mistake": ["search", SPEC, "-D", "model.layers=none"], "search_many": ["search", SPEC, *[word for name in ("tp", "ep", "pp", "dp") for word in ("-D", f"plan.{name}=auto in 1..18")]],
     **{f"{name}_guess": [*words, "tests/golden/e0101_unknown_import.deploy", *more] for name, words, more in (("plan", ["plan"], []), ("plan_json", ["plan", "--format=json"], []), ("graph", ["graph"], []), ("search", ["search"], []), ("what_if", ["what-if"], ["-D", "plan.tp=4,8"]), ("diff", ["diff"], ["-D", "plan.tp=4"]))},

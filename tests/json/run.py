@@ -8,6 +8,7 @@ import html
 import html.parser
 import itertools
 import json
+import math
 import os
 import pathlib
 import re
@@ -93,6 +94,11 @@ def near(what, one, other, scale=1e-9):
     assert abs(one - other) <= scale * max(abs(one), abs(other)) + 1e-15, f"{what}: {one} is not {other}"
 
 
+def joined(parts):
+    busy = [parts[name] for name in ("compute", "memory", "link")]
+    return parts["launch"] + (sum(x ** 4 for x in busy) ** 0.25 if parts["smooth"] else max(busy)) + parts["more"]
+
+
 def check_step(step):
     """Parts add up, nothing runs on one queue at the same time, and nothing is faster than its floor."""
     stages = [0.0] * len(step["stages"])
@@ -101,6 +107,7 @@ def check_step(step):
         ends = {}
         for term in one["terms"]:
             took = term["end"] - term["start"]
+            near(f"parts of {term['what']}", took, joined(term["parts"]))
             kernel = term["kind"] in ("passes over rows", "products", "products of experts", "attention")
             busy["compute" if kernel else "communication"] += took * term["rounds"]
             assert took >= max(term["floor"].values()) * (1 - 1e-9) - 1e-15, f"{term['what']} is faster than its floor"
@@ -355,6 +362,25 @@ def check_graph(name, *words, large=False):
             same(f"runs of {key[1]} in {key[0]}", counted.get(key), listed.get(key))
     check_graph_times(graph, plan)
     check_dot(graph, *words)
+
+
+def check_joint_graph(spec, name, kind):
+    """The graphs are those of the deployments; what is handed over is what the plan says."""
+    joint, plan = document("graph", "graph", spec, f"--deploy={name}")[0], document("plan", "plan", spec, f"--deploy={name}")[0]
+    said = next(one for one in plan[f"{kind}s"] if one[kind] == name)
+    for graph in joint["graphs"]:
+        alone = document("graph", "graph", spec, f"--deploy={graph['deploy']}")[0]
+        same(f"graph of {graph['deploy']}", {key: value for key, value in graph.items() if key != "units"},
+             {key: value for key, value in alone.items() if key not in ("format", "version", "spec")})
+    same("members", len({graph["deploy"] for graph in joint["graphs"]}), len(joint["graphs"]))
+    if kind == "serve":
+        same("units", [graph["units"] for graph in joint["graphs"]], [said["pools"][side]["units"] for side in ("prefill", "decode")])
+        same("bytes", joint["handover"]["bytes"], said["longest"]["bytes"])
+    drawn = deployc("graph", spec, f"--deploy={name}").stdout
+    done = subprocess.run(["dot", "-Tplain"], input=drawn, capture_output=True, text=True, timeout=60)
+    same("what dot says", (done.returncode, done.stderr), (0, ""))
+    same("boxes", len(set(re.findall(r"subgraph (\w+)", drawn))), sum(1 + len(graph["stages"]) for graph in joint["graphs"]))
+    same("an edge between them", "lhead" in drawn, kind == "serve")
 
 
 def check_graph_times(graph, plan):
@@ -784,6 +810,55 @@ def check_training_report(*words):
         assert goal["text"] in html.unescape(text) and f">{goal['verdict']}<" in text, goal
 
 
+def check_terms(page, data):
+    """Each term has a row, with the time that its formula gives."""
+    rows = [element for element in page.elements if "data-sum" in element]
+    steps = data["plan"]["times"]["steps"]
+    same("rows of terms", len(rows), sum(len(part["terms"]) for step in steps for part in step["lists"]))
+    for row in rows:
+        same(f"time of {row['data-sum']}", row["text"], timed(joined(at(data, row["data-sum"])["parts"])))
+
+
+def figures_of(plan):
+    return -plan["throughput"], plan["tpot"], plan["cost"] or 0
+
+
+def rises(what, pairs):
+    """The second of each pair by the first, which is a length by factors: a straight line."""
+    pairs = sorted((math.log(a), b) for a, b in pairs)
+    (a, at_a), (b, at_b) = pairs[0], pairs[-1]
+    for x, y in pairs:
+        line = at_a + (at_b - at_a) * (x - a) / (b - a) if b > a else at_a
+        assert abs(y - line) <= 0.2, f"{what}: {y} is not {line}"
+    return at_b - at_a
+
+
+def check_search(page, data, *words):
+    """The plans are those of `deployc search`; each point of the plot has the place of its figures."""
+    points = {int(element["data-plan"].rsplit("/", 1)[1]): element for element in page.elements if "data-plan" in element}
+    found = data["search"]
+    if found is None:
+        return same("points", points, {})
+    wanted = json.loads(deployc("search", "--format=json", *words).stdout)
+    same("tried", found["tried"], wanted["plans"])
+    same("plans", len(found["plans"]), wanted["holds"])
+    plans = found["plans"]
+    same("front", [plan["choice"] for plan in plans if plan["front"]], [plan["choice"] for plan in wanted["front"]])
+    drawn = [i for i, plan in enumerate(plans) if plan["throughput"] and plan["tpot"]]
+    for i in drawn:
+        as_good = [k for k in drawn if k != i and all(a <= b for a, b in zip(figures_of(plans[k]), figures_of(plans[i])))]
+        better = [k for k in as_good if figures_of(plans[k]) != figures_of(plans[i])]
+        assert not better if plans[i]["front"] else any(plans[k]["front"] for k in as_good), plans[i]
+    if not points:
+        return None
+    same("points", sorted(points), drawn)
+    for i, point in points.items():
+        same("class", point["class"], "front" if plans[i]["front"] else "rival")
+    assert rises("x", [(plans[i]["tpot"], float(points[i]["cx"])) for i in drawn]) >= 0
+    assert rises("y", [(plans[i]["throughput"], float(points[i]["cy"])) for i in drawn]) <= 0
+    return None
+
+
 def check_report(*words):
     data, status = document("report", "report", *words)
     with tempfile.TemporaryDirectory() as folder:
@@ -818,6 +893,8 @@ def check_report(*words):
         assert note["message"].replace("`", "") in body.replace("`", ""), note
     check_cells(page, data)
     check_times_of_page(page, data)
+    check_terms(page, data)
+    check_search(page, data, *words)
 
 
 REPORTS = {f"report of {words[0]}": lambda words=words: check_report(*words) for words in (
@@ -850,6 +927,8 @@ def main(words):
     tests = [(f"page of {path.name}", lambda path=path: check_page(path)) for path in sorted(SCHEMAS.glob("*.json"))]
     tests += [(f"plan {path.relative_to(ROOT)}", lambda path=path: check_plan(path)) for path in SPECS]
     tests += [(f"graph {name}", lambda name=name, words=words: check_graph(name, *words)) for name, words in GRAPHS.items()]
+    tests += [(f"graph {name}", lambda spec=spec, name=name, kind=kind: check_joint_graph(spec, name, kind))
+              for spec, name, kind in (("samples/pools.deploy", "Chat", "serve"), ("samples/shared.deploy", "Both", "share"))]
     tests += [("graph of 98304 ranks", lambda: check_graph("large", *LARGE, large=True))]
     tests += [*COMPARISONS.items(), *REPORTS.items(), *TRACES.items()]
     passed = failed = 0

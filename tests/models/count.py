@@ -13,8 +13,9 @@ sglang/Model_Config.md (Llama 3.2 3B, Qwen2.5 3B, 7B, 14B and 32B, Qwen3 4B and 
 huggingface.co, jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and
 interview-eval/olmoe-math-train-gsm8k-2 (of OLMoE 0924 Instruct's). The five of Gemma-3 are not copies of published files: their
 numbers are those of transformers' convert_gemma3_weights.py, in the form of files of the text model alone. Of DeepSeek-V2 and the families from Qwen2
-to ERNIE 4.5, Qwen2.5 0.5B, Mistral Nemo, Gemma 2 9B, Llama 4, OLMo 2 7B, GLM-4.5 Air, MiniMax-M2.5 and ERNIE 4.5 0.3B were compared with copies. The
-other sizes were written from what is known of them: look at the published file before relying on one.
+to ERNIE 4.5, Qwen2.5 0.5B, Mistral Nemo, Gemma 2 9B, Llama 4, OLMo 2 7B, GLM-4.5 Air, MiniMax-M2.5 and ERNIE 4.5 0.3B were compared with copies, and
+those that support/published.def names with what it says there. The others, such as Mistral Small, Phi-3 medium and GLM-4 32B, were written from
+what is known of them: look at the published file before relying on one.
 """
 import json
 import pathlib

@@ -95,7 +95,7 @@ def run_import(config, folder, name, *options):
     place.mkdir(exist_ok=True)
     out.unlink(missing_ok=True)
     (place / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
-    done = subprocess.run([DEPLOYC, "import", *options, place, "-o", out], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([DEPLOYC, "import", *options, place, "-o", out], capture_output=True, text=True, timeout=60)
     return done.returncode, out.read_text() if out.exists() else None, done.stderr
 
 
@@ -176,7 +176,7 @@ def check_count(config, folder, name):
     """The model that was written has the parameters that the formula of its family gives."""
     plan = "dp = 2" if config.get("n_head", 2) % 2 else "tp = 2"
     (folder / f"{name}_check.deploy").write_text(spec_of(config, name).replace("tp = 2", plan))
-    done = subprocess.run([DEPLOYC, "check", folder / f"{name}_check.deploy"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([DEPLOYC, "check", folder / f"{name}_check.deploy"], capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise Failed(done.stderr.strip()[:300])
 
@@ -456,8 +456,8 @@ def run_own_elsewhere(folder):
     if 'use "../far/families/mine.deploy" as family\n' not in text:
         raise Failed(text)
     (place / "spec.deploy").write_text(SPEC.format(file="own.deploy", name="own", params=count(config_of("llama"))))
-    with_folder = subprocess.run([DEPLOYC, "check", "-I", families, place / "spec.deploy"], capture_output=True, text=True, timeout=20)
-    without = subprocess.run([DEPLOYC, "check", place / "spec.deploy"], capture_output=True, text=True, timeout=20)
+    with_folder = subprocess.run([DEPLOYC, "check", "-I", families, place / "spec.deploy"], capture_output=True, text=True, timeout=60)
+    without = subprocess.run([DEPLOYC, "check", place / "spec.deploy"], capture_output=True, text=True, timeout=60)
     if with_folder.returncode or "E0104" not in without.stderr:
         raise Failed(with_folder.stderr + without.stderr)
 

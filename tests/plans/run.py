@@ -9,6 +9,7 @@ docs/plans.md is what the compiler prints.
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -124,6 +125,18 @@ def shown(arguments, block):
         end = at + len(piece)
 
 
+def searched(row):
+    """A row of the table of best plans is what a search of samples/plans/searched.deploy finds."""
+    number, candidates, hold, choice, figure = row
+    with tempfile.TemporaryDirectory(prefix="deploy-plans-") as folder:
+        shutil.copytree(PLANS, folder, dirs_exist_ok=True)
+        done = run(DEPLOYC, "search", "searched.deploy", "--deploy", f"Plan{number}", folder=folder)
+    best = re.sub(r"\n +(?=workload|plan)", "; ", done.stdout)
+    for piece in (f": {candidates} plans, {hold} hold", f"best        {choice}\n", figure.replace("`", "")):
+        if piece not in best:
+            raise Failed(f"not found: {piece}")
+
+
 def tests(names):
     for name in names:
         yield f"{name} as it is written", lambda name=name: refused(name)
@@ -133,6 +146,9 @@ def tests(names):
         yield f"{title} checks", lambda arguments=arguments: clean(*arguments)
     for number, (arguments, block) in enumerate(CONSOLE.findall((ROOT / "docs" / "plans.md").read_text()), 1):
         yield f"docs/plans.md, output {number}", lambda arguments=arguments, block=block: shown(arguments, block)
+    rows = re.findall(r"^\| (\d{3}) \| (\d+) \| (\d+) \| `([^|]*)` \| ([^|]*) \|", (ROOT / "docs" / "plans.md").read_text(), re.M)
+    for row in rows:
+        yield f"plan{row[0]} searched", lambda row=row: searched(row)
     for title, arguments in RUNS.items():
         yield f"{title} runs", lambda arguments=arguments: runs(*arguments)
 

@@ -57,6 +57,10 @@ def meshes(names, ranks, allowed):
 
 def value(plan, name):
     """The figure that orders plans: `metric`, `metric per gpu`, a total, or the size of a mesh axis as `plan.x == n`."""
+    if match := re.fullmatch(r"workload\.page == (\d+)", name):
+        return float(plan["step"]["page"] == int(match[1]))
+    if name == "gpus":
+        return plan["ranks"]
     if match := re.fullmatch(r"plan\.(\w+) == (\d+)", name):
         return float(next(axis["size"] for axis in plan["mesh"] if axis["axis"] == match[1]) == int(match[2]))
     base, _, per = name.partition(" per ")
@@ -134,7 +138,8 @@ def check_choice(folder, text, path, plan):
     done = deployc("check", path, *[w for k, v in plan["values"].items() for w in ("-D", f"{k}={v}")])
     assert done.returncode == 0 and "W0810" not in done.stderr, done.stderr
     items = dict(item.split(" ", 1) for item in re.split(r"; (?=(?:plan|gpus|workload|cluster) )", plan["choice"]))
-    pasted = re.sub(r"^  (plan|gpus) +=.*\n", "", text, flags=re.M) if "plan" in items else text
+    replaced = "|".join(name for name, rest in items.items() if rest.startswith("="))
+    pasted = re.sub(rf"^  ({replaced}) +=.*\n", "", text, flags=re.M) if replaced else text
     lines = "".join(f"  {name} {rest}\n" for name, rest in items.items())
     (folder / "pasted.deploy").write_text(re.sub(r"\n}\n$", f"\n{lines}}}\n", pasted))
     done = deployc("check", folder / "pasted.deploy")
@@ -178,6 +183,78 @@ def test_kinds_of_devices(folder):
     text = spec("VLLM_EP { dp = auto; tp = auto }", cluster="device = auto in [H100_SXM, H200_SXM]; ")
     combinations = [{"cluster.device": d, "plan.dp": 8 // tp, "plan.tp": tp} for d in ("H100_SXM", "H200_SXM") for tp in (1, 2, 4, 8)]
     check_space(folder, text, combinations, [])
+
+
+def mesh_of(plan, ranks, names):
+    return [{"plan": plan, **m} for m in meshes(names, ranks, {}) if math.prod(m.values()) == ranks]
+
+
+def test_whole_plans(folder):
+    """A bare plan stands for all of its meshes; one with a mesh is taken as it is; a field that is open in it is searched."""
+    written = "FoldedEP { ep = 4; tp = 2 }", "VLLM_EP { dp = 2; tp = auto in [2, 4] }"
+    text = spec(f"auto in [Megatron, {written[0]}, {written[1]}]", goals=["minimize tpot"])
+    combinations = [*mesh_of("Megatron", 8, ["pp", "dp", "ep", "tp"]), {"plan": written[0]},
+                    *[{"plan": written[1], "plan.tp": tp} for tp in (2, 4)]]
+    found, _ = check_space(folder, text, combinations, [("minimize", "tpot")])
+    assert found["fields"] == ["plan", "plan.pp", "plan.dp", "plan.ep", "plan.tp"] and found["plans"] == len(combinations) == 23
+    named = deployc("search", folder / "spec.deploy", "-D", "plan=auto", "--format=json")
+    plans = {"Megatron": 20, "FoldedEP": 20, "VLLM_EP": 10}
+    assert json.loads(named.stdout)["plans"] == sum(plans.values()), "not the plans that the file names"
+    # What else the text says of a plan stays.
+    best = json.loads(deployc("search", folder / "spec.deploy", "--format=json", "-D", f"plan=auto in [{written[1]}]").stdout)["best"][0]
+    assert re.fullmatch(r"plan = VLLM_EP \{ dp = 2; tp = 4 \}", best["choice"]), best["choice"]
+
+
+def test_whole_clusters(folder):
+    text = spec("auto in [VLLM_EP]", goals=["minimize gpus", "minimize tpot"]).replace(
+        "cluster  = DGX_H100 { price = 2 USD/h }", "cluster  = auto in [DGX_H100 { price = 2 USD/h }, DGX_A100 { nodes = auto in [1, 2]; price = 1 USD/h }]")
+    text = text.replace("{ DGX_H100,", "{ DGX_A100, DGX_H100,")
+    h100, a100 = re.findall(r"DGX_\w+ \{[^}]*\}", text)
+    combinations = [{"cluster": h100, **m} for m in mesh_of("VLLM_EP", 8, ["dp", "pp", "tp"])]
+    combinations += [{"cluster": a100, "cluster.nodes": n, **m} for n in (1, 2) for m in mesh_of("VLLM_EP", 8 * n, ["dp", "pp", "tp"])]
+    order = [("minimize", "gpus"), ("minimize", "tpot")]
+    found, _ = check_space(folder, text, combinations, order)
+    assert "cluster.nodes" in found["fields"] and found["best"][0]["ranks"] == 8
+
+
+def test_rules(folder):
+    """Where a rule places an axis: those of a list, or every product of mesh axes that are larger than 1."""
+    rules = "at moe { expert -> auto in [ep, ep * tp, none]; expert_ffn -> auto }"
+    text = spec(f"Megatron {{ ep = 4; tp = 2; {rules} }}", goals=["minimize tpot"])
+    combinations = [{"plan.rule expert at moe": e, "plan.rule expert_ffn at moe": f} for e in ("ep", "ep * tp", "none")
+                    for f in ("none", "ep", "tp", "ep * tp")]
+    found, _ = check_space(folder, text, combinations, [("minimize", "tpot")])
+    assert found["plans"] == 12 and found["refused"].get("E0501"), found
+    assert "plan = Megatron { ep = 4; tp = 2; at moe { expert -> " in found["best"][0]["choice"], found["best"][0]["choice"]
+    # Each scope is closed before the next begins.
+    two = text.replace(rules, "at moe { expert -> auto in [ep, ep * tp] }; at attn { kv_heads -> auto in [tp, none] }")
+    found, _ = check_space(folder, two, [{"plan.rule expert at moe": e, "plan.rule kv_heads at attn": k} for e in ("ep", "ep * tp") for k in ("tp", "none")],
+                           [("minimize", "tpot")])
+    assert found["best"][0]["choice"] == "plan = Megatron { ep = 4; tp = 2; at moe { expert -> ep }; at attn { kv_heads -> tp } }", found["best"][0]["choice"]
+    # In a template, a rule on an axis that the model lacks is inert, open or not.
+    dense = text.replace("Mixtral_8x7B", "Llama_3_1_8B").replace("deploy D", "plan Mine = Megatron { expert -> auto; ffn -> auto in [tp, none] }\n\ndeploy D")
+    dense = re.sub(r"plan     = .*", "plan     = Mine { tp = 8 }", dense)
+    check_space(folder, dense, [{"plan.rule ffn": f} for f in ("tp", "none")], [("minimize", "tpot")])
+
+
+def test_typed_fields(folder):
+    """Enums, Bools, records that the file names; powers of two for batches and pages."""
+    text = spec("Megatron { pp = 4; dp = 2; pipeline { schedule = auto; microbatches = auto in [4]; double_buffer = auto } }",
+                goals=["minimize step_time"]).replace("use std.workload { Inference }", "use std.workload { Training }")
+    text = re.sub("Inference .*", "Training { batch = 32; seq = 1024 }", text).replace("Mixtral_8x7B", "Llama_3_1_8B")
+    orders = ("fill_drain", "one_f_one_b", "interleaved", "zero_bubble")
+    combinations = [{"plan.pipeline.schedule": o, "plan.pipeline.microbatches": 4, "plan.pipeline.double_buffer": b} for o in orders
+                    for b in ("false", "true")]
+    check_space(folder, text, combinations, [("minimize", "step_time")])
+    text = text.replace("schedule = auto;", "schedule = auto in [interleaved, one_f_one_b];")
+    check_space(folder, text, [c for o in ("interleaved", "one_f_one_b") for c in combinations if c["plan.pipeline.schedule"] == o],
+                [("minimize", "step_time")])
+    text = spec("VLLM_EP { tp = 8 }", batch="auto", work="; page = auto", cluster="device = auto; ",
+                goals=["require tpot <= 1 s", "maximize throughput", "prefer workload.page == 64"]).replace("seq = 1024", "seq = 30000")
+    combinations = [{"cluster.device": d, "workload.batch": 2 ** b, "workload.page": p} for d in ("H100_SXM", "H200_SXM")
+                    for b in range(11) for p in (16, 32, 64, 128, 256)]
+    found, _ = check_space(folder, text, combinations, [("maximize", "throughput"), ("prefer", "workload.page == 64")])
+    assert found["refused"].get("E0701") or found["refused"].get("E0808"), found["refused"]
 
 
 def test_bounds(folder):
@@ -224,6 +301,22 @@ def test_nearest(folder):
     assert f"the nearest: `plan = Megatron {{ ep = {8 // best}; tp = {best} }}`" in done.stderr, done.stderr
 
 
+def test_looser_requirements_hold(folder):
+    """What the help says that the nearest plan reaches, in place of what is required: a plan holds then."""
+    path = folder / "spec.deploy"
+    goals = ["require tpot <= 1 ms", "require memory.headroom >= 95%", "require memory.kv < 1 GiB"]
+    path.write_text(spec("Megatron { tp = auto; ep = auto }", goals=goals))
+    _, done = search(path)
+    line = re.search(r"the nearest plan is predicted to reach ([^;\n]*)", done.stderr)
+    assert done.returncode == 1 and line, done.stderr
+    looser = re.findall(r"`([^`]+)`", line[1])
+    assert looser and all(any(goal.split()[1] == claim.split()[0] for goal in goals) for claim in looser), line[1]
+    kept = [goal for goal in goals if goal.split()[1] not in {claim.split()[0] for claim in looser}]
+    path.write_text(spec("Megatron { tp = auto; ep = auto }", goals=[*kept, *(f"require {claim}" for claim in looser)]))
+    found, done = search(path)
+    assert done.returncode == 0 and found["holds"] >= 1, done.stderr
+
+
 def drain(terminal):
     """Reads a terminal until nobody has its other end."""
     try:
@@ -253,6 +346,26 @@ def test_interruption(folder):
     reader.join()
     assert run.returncode == 130, (run.returncode, out)
     assert re.search(r"interrupted after [1-9]\d* of 2396 plans", out) and "\nbest " in out, out
+
+
+def test_lock_of_whole_parts(folder):
+    """A lock decides a whole plan with the fields in it; -D refines what it decided, or replaces it."""
+    path, lock = locked(folder, spec("auto", goals=["minimize tpot"]))
+    values = json.loads(lock.read_text())["deployments"][0]["values"]
+    assert list(values)[0] == "plan" and "plan.tp" in values
+    done = deployc("check", "--locked", path)
+    assert done.returncode == 0 and f"D.plan = {values['plan']}, by {lock}" in done.stdout, done.stderr
+    plan = json.loads(deployc("plan", path, "--format=json").stdout)["plans"][0]
+    assert {axis["axis"]: axis["size"] for axis in plan["mesh"]} == {k[5:]: int(v) for k, v in values.items() if k != "plan"}
+    (row,) = json.loads(deployc("what-if", path, "--format=json", "-D", "plan.comm.reduce=f32").stdout)["rows"]
+    assert row["fits"] and "W0810" not in row["warnings"]
+    plan = json.loads(deployc("plan", path, "--format=json", "-D", "plan=VLLM_EP { tp = 4; dp = 2 }").stdout)["plans"][0]
+    assert plan["plan"] == "VLLM_EP" and [axis["size"] for axis in plan["mesh"]] == [2, 1, 4], plan["mesh"]
+    for order in (1, -1):
+        document = json.loads(lock.read_text())
+        document["deployments"][0]["values"] = dict(list(values.items())[::order])
+        lock.write_text(json.dumps(document))
+        assert deployc("check", "--locked", path).returncode == 0, "the order of values in a lock says nothing"
 
 
 LOCKED = "Megatron { tp = auto; ep = auto }"

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""What is generated from the tables of the command line, and what `make install` installs: completion in a real bash (in zsh and fish where they are
-installed), the page for `man`, a folder that is installed to and emptied again."""
+"""What is generated from the tables of the command line, and what `make install` installs: completion in a real bash and a real fish, and that
+zsh can read its own, the page for `man`, a folder that is installed to and emptied again."""
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,6 +42,22 @@ def bash_completes():
     assert completed("deployc completion ") >= {"bash", "zsh", "fish"}
 
 
+def offered_by_fish(line):
+    script = f'source ({DEPLOYC} completion fish | psub); complete -C "$argv"'
+    done = subprocess.run(["fish", "--no-config", "-c", script, line], capture_output=True, text=True, cwd=ROOT / "samples")
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return {answer.partition("\t")[0] for answer in done.stdout.splitlines()}
+
+
+def fish_completes():
+    assert commands() <= offered_by_fish("deployc "), commands() - offered_by_fish("deployc ")
+    assert "plan" in offered_by_fish("deployc pl") and "check" not in offered_by_fish("deployc pl")
+    assert {"--deploy", "--locked", "-D"} <= offered_by_fish("deployc check -") and "--kernels" not in offered_by_fish("deployc check --k")
+    assert "--kernels" in offered_by_fish("deployc plan --k")
+    assert offered_by_fish("deployc check --error-format=") == {f"--error-format={form}" for form in ("text", "json", "sarif", "gcc")}
+    assert offered_by_fish("deployc completion ") >= {"bash", "zsh", "fish"}
+
+
 def every_offered_value_is_taken():
     for option, words in (("--emit=", ["samples/tiny_llama.deploy"]), ("--error-format=", ["check", "samples/tiny_llama.deploy"]), ("--color=", ["check", "samples/tiny_llama.deploy"]),
                           ("--target=", ["check", "samples/tiny_llama.deploy"])):
@@ -59,9 +74,8 @@ def other_shells_parse():
         text = deployc("completion", shell).stdout
         missing = {c for c in commands() if c not in text}
         assert not missing, (shell, missing)
-        if shutil.which(shell):
-            done = subprocess.run([shell, "-n", "/dev/stdin"], input=text, capture_output=True, text=True)
-            assert done.returncode == 0 and not done.stderr, done.stderr
+        done = subprocess.run([shell, "-n", "/dev/stdin"], input=text, capture_output=True, text=True)
+        assert done.returncode == 0 and not done.stderr, (shell, done.stderr)
     refused = deployc("completion", "tcsh")
     assert refused.returncode == 2 and "bash, zsh and fish" in refused.stderr
 
@@ -70,9 +84,8 @@ def the_page_is_whole():
     page = deployc("man").stdout
     for command in commands():
         assert f".B deployc {command}" in page, command
-    if shutil.which("man"):
-        done = subprocess.run(["man", "--warnings", "-l", "-"], input=page, capture_output=True, text=True, env={**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"})
-        assert done.returncode == 0 and not done.stderr and "LAUNCHER" in done.stdout, done.stderr
+    done = subprocess.run(["man", "--warnings", "-l", "-"], input=page, capture_output=True, text=True, env={**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"})
+    assert done.returncode == 0 and not done.stderr and "LAUNCHER" in done.stdout, done.stderr
     assert not re.search(r"^[.'](?!TH|SH|TP|B |I |RI |br)", page, re.M)
 
 
@@ -84,13 +97,13 @@ def installed_and_removed():
         done = subprocess.run([prefix / "bin/deployc", "check", ROOT / "samples/quickstart.deploy"], capture_output=True, text=True, env={"PATH": "/nowhere"})
         assert done.returncode == 0 and "ranks" in done.stdout, done
         for name in ("man/man1/deployc.1", "bash-completion/completions/deployc", "zsh/site-functions/_deployc", "fish/vendor_completions.d/deployc.fish",
-                     "deployc/editors/nvim/plugin/deploy.lua"):
+                     "deployc/editors/vim/plugin/deploy.lua", "deployc/editors/emacs/deploy-mode.el"):
             assert (prefix / "share" / name).stat().st_size > 100, name
         subprocess.run([*make, "uninstall"], cwd=ROOT, check=True, capture_output=True)
         assert not [p for p in prefix.rglob("*") if p.is_file()]
 
 
-TESTS = [bash_completes, every_offered_value_is_taken, other_shells_parse, the_page_is_whole, installed_and_removed]
+TESTS = [bash_completes, fish_completes, every_offered_value_is_taken, other_shells_parse, the_page_is_whole, installed_and_removed]
 
 
 def main():
