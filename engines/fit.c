@@ -64,8 +64,9 @@ static void set_nodes(struct draft *d)
 	struct planning p;
 	const struct deploy *it = load(d, &p, draft_text(d));
 	struct suggestion values[2];
-	int n = it && d->ranks > it->machine.devices ? deploy_devices(it, d->ranks, &p.arena, values) : 0;
-	int64_t size = it && it->machine.devices ? it->machine.devices : 1, units = (d->ranks + size - 1) / size;
+	int64_t size = it ? it->machine.devices : 0; /* 0: the draft has a mistake, which `check` reports */
+	int n = size && d->ranks > size ? deploy_devices(it, d->ranks, &p.arena, values) : 0;
+	int64_t units = size ? (d->ranks + size - 1) / size : 1;
 	for (int i = 0; i < n; i++)
 		if (!strncmp(values[i].path, "cluster.", 8))
 			d->nodes = arena_printf(d->request->arena, "%s = %s", values[i].path + 8, values[i].value);

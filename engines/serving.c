@@ -30,6 +30,16 @@ static const char *said_format(struct request *r, enum flag_meaning m)
 	return format;
 }
 
+/* That of what kernels compute. */
+static const char *computed_format(struct request *r)
+{
+	const char *format = said_format(r, MEANS_DTYPE);
+	if (format && !strncmp(format, "fp8", 3))
+		report_value(r, said_of(r, MEANS_DTYPE), "only weights and the cache can have 8 bits: `%s` stores weights so",
+		             "--quantization fp8");
+	return format;
+}
+
 static void set_field(struct draft *d, const char *field, const char *value)
 {
 	vec_push(d->request->arena, &d->formats, (const char *)arena_printf(d->request->arena, "%s = %s", field, value));
@@ -38,7 +48,7 @@ static void set_field(struct draft *d, const char *field, const char *value)
 static void set_formats(struct draft *d)
 {
 	struct request *r = d->request;
-	const char *dtype = said_format(r, MEANS_DTYPE), *kv = said_format(r, MEANS_KV);
+	const char *dtype = computed_format(r), *kv = said_format(r, MEANS_KV);
 	const char *quantised = said_text(r, MEANS_QUANTIZED);
 	bool stores = false; /* does the checkpoint decide how weights are stored? */
 	for (int i = 0; i < d->formats.n; i++)
