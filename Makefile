@@ -92,7 +92,7 @@ $(BUILD)/%.o: %.c
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 
--include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/*/*/*/*.d)
+-include $(filter-out $(BUILD)/packages/%,$(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/*/*/*/*.d))
 
 # ---- installation: `make install PREFIX=~/.local`, `make uninstall` with the same PREFIX -----------------------------
 PREFIX  ?= /usr/local
@@ -217,6 +217,16 @@ test-chat: $(CHAT_ANSWER)
 	@$(PYTHON) tests/chat/run.py $(CHAT_ANSWER)
 test-chat-random: $(CHAT_ANSWER)
 	@$(JINJA) tests/chat/run.py $(CHAT_ANSWER) --random $(CHATS)
+
+# tests/lsp: the language server, and one whose passes have bugs.
+comma := ,
+BUGS := $(BUILD)/tests/lsp/bugs
+$(BUGS): $(BUILD)/tests/lsp/bugs.o $(DRIVER_OBJ) $(FRONT_OBJ) $(BUILD)/tests/robust/no_codegen.o
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(addprefix -Wl$(comma)--wrap=,sema_load passes_run planner_goals hover_at) -o $@ $^ $(JANSSON) -lm
+.PHONY: test-lsp
+test-lsp: all $(BUGS)
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/lsp/run.py
 
 # tests/editors: what the scanner makes of a text, beside the colours of editors.
 SCANNED := $(BUILD)/tests/editors/tokens

@@ -261,8 +261,10 @@ static int judge(void *context)
 static void run(struct work *w, int (*work)(void *context))
 {
 	int status = heap_run(&w->heap, work, w);
-	if (status)
+	if (status) {
 		w->analysis->status = status;
+		memcpy(w->analysis->error, w->heap.said, sizeof w->heap.said);
+	}
 	w->analysis->trials.heap = NULL;
 }
 

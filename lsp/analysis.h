@@ -51,6 +51,7 @@ struct analysis {
 	int n_references;
 	bool untried; /* reports lack suggestions that were not tried */
 	int status;   /* EXIT_INTERNAL, EXIT_MEMORY: the passes were given up, and what they found until then is here */
+	char error[MAX_SAID]; /* the internal error */
 };
 
 /* What the passes are run with. */

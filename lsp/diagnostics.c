@@ -107,14 +107,17 @@ static json_t *diagnostic_json(struct server *s, const struct analysis *a, const
 }
 
 /* The passes were given up: what they found before is shown with this. */
-static json_t *given_up_json(const struct analysis *a)
+static json_t *given_up_json(struct server *s, const struct analysis *a)
 {
 	const char *text = a && a->status == EXIT_MEMORY
 	                       ? "deployc has no memory left to check this text"
-	                       : "internal error in deployc: what it found before is shown; report it with this text";
-	return json_pack("{s:{s:{s:i, s:i}, s:{s:i, s:i}}, s:i, s:s, s:s}", "range", "start", "line", 0, "character", 0,
+	                       : arena_printf(s->arena,
+	                                      "internal error in deployc%s%s\nThis is a bug in deployc, not in the spec. "
+	                                      "What was found before it is shown. Report it with the spec.",
+	                                      a && *a->error ? " at " : "", a ? a->error : "");
+	return json_pack("{s:{s:{s:i, s:i}, s:{s:i, s:i}}, s:i, s:s, s:o}", "range", "start", "line", 0, "character", 0,
 	                 "end", "line", 0, "character", 1, "severity", SEVERITY_ERROR, "source", "deployc", "message",
-	                 text);
+	                 json_text(text));
 }
 
 static json_t *diagnostics_json(struct server *s, struct document *d)
@@ -122,7 +125,7 @@ static json_t *diagnostics_json(struct server *s, struct document *d)
 	json_t *array = json_array();
 	struct analysis *a = server_analysis(s, d);
 	if (!d->analysis || d->analysis->status)
-		json_array_append_new(array, given_up_json(d->analysis));
+		json_array_append_new(array, given_up_json(s, d->analysis));
 	struct diag *const *sorted = a ? diag_sorted(&a->sink) : NULL;
 	for (int i = 0; a && i < a->sink.diags.n; i++)
 		if (!sorted[i]->allowed)

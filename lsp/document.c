@@ -54,12 +54,12 @@ static char *key_of(const char *uri)
 
 /* ---- documents ------------------------------------------------------------------------------- */
 
-struct document *document_open(const char *uri, const char *text, json_int_t version)
+struct document *document_open(const char *uri, struct file_text text, json_int_t version)
 {
 	struct document *d = heap_alloc(NULL, sizeof *d);
 	*d = (struct document){.uri = copy(uri, strlen(uri)), .key = key_of(uri), .version = version, .stale = true};
-	d->size = strlen(text);
-	d->text = copy(text, d->size);
+	d->size = text.size;
+	d->text = copy(text.at, text.size);
 	return d;
 }
 
@@ -71,13 +71,13 @@ void document_free(struct document *d)
 	heap_free(d);
 }
 
-void document_replace(struct document *d, size_t lo, size_t hi, const char *text)
+void document_replace(struct document *d, size_t lo, size_t hi, struct file_text text)
 {
-	size_t n = strlen(text), size = lo + n + (d->size - hi);
+	size_t size = lo + text.size + (d->size - hi);
 	char *out = heap_alloc(NULL, size + 1);
 	memcpy(out, d->text, lo);
-	memcpy(out + lo, text, n);
-	memcpy(out + lo + n, d->text + hi, d->size - hi);
+	memcpy(out + lo, text.at, text.size);
+	memcpy(out + lo + text.size, d->text + hi, d->size - hi);
 	heap_free(d->text);
 	d->text = out;
 	d->size = size;

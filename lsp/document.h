@@ -21,10 +21,10 @@ struct document {
 };
 
 /* The documents own their memory. */
-struct document *document_open(const char *uri, const char *text, json_int_t version);
+struct document *document_open(const char *uri, struct file_text text, json_int_t version);
 void document_free(struct document *d);
 /* Replaces bytes [lo, hi) by the text. lo <= hi <= size. */
-void document_replace(struct document *d, size_t lo, size_t hi, const char *text);
+void document_replace(struct document *d, size_t lo, size_t hi, struct file_text text);
 
 /* The absolute path of a `file:` URI, in the arena; NULL: it is another URI, or no path. */
 const char *uri_path(struct arena *a, const char *uri);

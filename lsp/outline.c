@@ -157,11 +157,13 @@ json_t *workspace_symbols(struct server *s, const json_t *params)
 
 /* ---- folds, selections, links ---------------------------------------------------------------- */
 
+static int protocol_line(const struct source *f, uint32_t offset) { return (int)position_at(f, offset, true).line; }
+
 static void fold_items(const struct analysis *a, struct nodes items, json_t *array)
 {
 	const struct source *f = analysis_source(a);
 	for (int i = 0; i < items.n; i++) {
-		int first = source_line(f, items.at[i]->span.lo), last = source_line(f, items.at[i]->span.hi);
+		int first = protocol_line(f, items.at[i]->span.lo), last = protocol_line(f, items.at[i]->span.hi);
 		if (last > first)
 			json_array_append_new(array, json_pack("{s:i, s:i}", "startLine", first, "endLine", last - 1));
 		fold_items(a, body_of(items.at[i]), array);
@@ -171,16 +173,16 @@ static void fold_items(const struct analysis *a, struct nodes items, json_t *arr
 /* Neighbouring lines that are comments. */
 static void fold_comments(const struct source *f, json_t *array)
 {
-	int first = -1;
+	int first = -1, last = -1;
 	for (int i = 0; i <= f->n_lines; i++) {
-		const char *line = i < f->n_lines ? f->text + f->lines[i] : "";
+		uint32_t at = i < f->n_lines ? f->lines[i] : f->size;
+		const char *line = f->text + at;
 		bool comment = !strncmp(line + strspn(line, " \t"), "//", 2);
-		if (comment && first < 0)
-			first = i;
-		if (!comment && first >= 0 && i - first > 1)
-			json_array_append_new(
-				array, json_pack("{s:i, s:i, s:s}", "startLine", first, "endLine", i - 1, "kind", "comment"));
-		first = comment ? first : -1;
+		if (!comment && last > first)
+			json_array_append_new(array,
+			                      json_pack("{s:i, s:i, s:s}", "startLine", first, "endLine", last, "kind", "comment"));
+		last = comment ? protocol_line(f, at) : -1;
+		first = !comment ? -1 : first < 0 ? last : first;
 	}
 }
 

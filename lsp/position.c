@@ -14,22 +14,34 @@ static int units_at(const char *text, size_t size, size_t at, int *bytes)
 	return point > 0xFFFF ? 2 : 1;
 }
 
-static bool ends_line(const char *text, size_t size, size_t at)
+/* The end of the line, without what ends it. */
+static size_t line_end(const char *text, size_t size, size_t at)
 {
-	return at == size || text[at] == '\n' || (text[at] == '\r' && at + 1 < size && text[at + 1] == '\n');
+	const char *newline = memchr(text + at, '\n', size - at);
+	size_t end = newline ? (size_t)(newline - text) : size;
+	const char *back = memchr(text + at, '\r', end - at);
+	return back ? (size_t)(back - text) : end;
+}
+
+/* The begin of the line after one that ends at `end`. */
+static size_t next_line(const char *text, size_t size, size_t end)
+{
+	bool two = end + 1 < size && text[end] == '\r' && text[end + 1] == '\n';
+	return end + (two ? 2 : 1);
 }
 
 size_t position_offset(const char *text, size_t size, struct position p, bool utf8)
 {
 	size_t at = 0;
 	for (int64_t line = 0; line < p.line; line++) {
-		const char *end = memchr(text + at, '\n', size - at);
-		if (!end)
+		size_t end = line_end(text, size, at);
+		if (end == size)
 			return size;
-		at = (size_t)(end - text) + 1;
+		at = next_line(text, size, end);
 	}
+	size_t end = line_end(text, size, at);
 	int bytes;
-	for (int64_t character = 0; !ends_line(text, size, at); at += (size_t)bytes) {
+	for (int64_t character = 0; at < end; at += (size_t)bytes) {
 		int units = units_at(text, size, at, &bytes);
 		character += utf8 ? bytes : units;
 		if (character > p.character)
@@ -41,9 +53,12 @@ size_t position_offset(const char *text, size_t size, struct position p, bool ut
 struct position position_at(const struct source *f, uint32_t offset, bool utf8)
 {
 	uint32_t end = offset < f->size ? offset : f->size;
-	int line = source_line(f, end), bytes;
-	struct position p = {line, 0};
-	for (uint32_t at = f->lines[line]; at < end; at += (uint32_t)bytes) {
+	int line = source_line(f, end), returns = source_returns(f, end), bytes;
+	struct position p = {line + returns, 0};
+	uint32_t at = f->lines[line];
+	if (returns && f->returns[returns - 1] > at)
+		at = f->returns[returns - 1];
+	for (; at < end; at += (uint32_t)bytes) {
 		int units = units_at(f->text, f->size, at, &bytes);
 		p.character += utf8 ? bytes : units;
 	}

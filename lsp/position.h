@@ -1,7 +1,7 @@
 /* Positions of the protocol, and offsets of bytes in a text.
  *
  * A position is a line from 0 and a character in it, counted in units of UTF-16, or in bytes where the client and the
- * server agreed on UTF-8. Lines end with \n or \r\n; a \r alone is a character, as for the compiler. */
+ * server agreed on UTF-8. Lines end with \n, \r\n, or a \r alone, which is whitespace for the compiler. */
 #ifndef DEPLOYC_LSP_POSITION_H
 #define DEPLOYC_LSP_POSITION_H
 #include <jansson.h>

@@ -132,12 +132,18 @@ void server_make_stale(struct server *s, const char *key)
 		d->stale |= !key || !d->analysis || !strcmp(d->key, key) || analysis_reads(d->analysis, key);
 }
 
+/* A text may have a NUL, as the file of it. `at` NULL: it is not a text. */
+static struct file_text text_of(const json_t *json)
+{
+	return (struct file_text){json_string_value(json), json_string_length(json)};
+}
+
 static void did_open(struct server *s, const json_t *params)
 {
 	const json_t *item = json_object_get(params, "textDocument");
 	const char *uri = json_string_value(json_object_get(item, "uri"));
-	const char *text = json_string_value(json_object_get(item, "text"));
-	if (!uri || !text || server_document(s, uri))
+	struct file_text text = text_of(json_object_get(item, "text"));
+	if (!uri || !text.at || server_document(s, uri))
 		return;
 	struct document **end = &s->documents;
 	while (*end)
@@ -165,10 +171,10 @@ static void did_close(struct server *s, const json_t *params)
 /* A change without a range is the whole text; one with a range that cannot be is left out. */
 static void apply(struct server *s, struct document *d, const json_t *change)
 {
-	const char *text = json_string_value(json_object_get(change, "text"));
+	struct file_text text = text_of(json_object_get(change, "text"));
 	const json_t *range = json_object_get(change, "range");
 	struct span at = {0, 0, (uint32_t)d->size};
-	if (text && (!range || server_range(s, range, d, &at)))
+	if (text.at && (!range || server_range(s, range, d, &at)))
 		document_replace(d, at.lo, at.hi, text);
 }
 
@@ -476,6 +482,13 @@ static void watch(struct server *s, const struct job *j)
 		lsp_progress_watch(&s->progress, token, title);
 }
 
+static void send_given_up(struct server *s, const json_t *id, int status, const char *said)
+{
+	char text[MAX_SAID + 64];
+	snprintf(text, sizeof text, "internal error in deployc at %s", said);
+	send_error(s, id, LSP_INTERNAL_ERROR, status == EXIT_MEMORY ? "deployc has no memory left for this" : text);
+}
+
 static void run_job(struct server *s, struct job *j)
 {
 	j->server = s;
@@ -484,7 +497,7 @@ static void run_job(struct server *s, struct job *j)
 	int status = heap_run(&j->heap, do_job, j);
 	lsp_progress_done(&s->progress);
 	if (status && id && json_object_get(j->message, "method"))
-		send_error(s, id, LSP_INTERNAL_ERROR, "internal error in deployc: its log has more");
+		send_given_up(s, id, status, j->heap.said);
 }
 
 /* Sends the diagnostics that are due for one document: those that were not sent, then those of goals; then checks a

@@ -95,7 +95,7 @@ static long read_header(const struct wire *w, long *length)
 static enum wire_result parse(struct wire *w, long header, long length, json_t **message)
 {
 	json_error_t error;
-	*message = json_loadb(w->buffer + w->begin + header, (size_t)length, 0, &error);
+	*message = json_loadb(w->buffer + w->begin + header, (size_t)length, JSON_ALLOW_NUL, &error);
 	w->begin += (size_t)(header + length);
 	return *message ? WIRE_MESSAGE : WIRE_BAD;
 }

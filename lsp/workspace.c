@@ -278,7 +278,7 @@ static void check_file(struct server *s, struct sweep *w, const char *path)
 	const char *uri = path_uri(s->arena, path);
 	if (workspace_is_open(s, path) || !file_read_regular(s->arena, path, MAX_FILE, &text))
 		return;
-	w->document = document_open(uri, text.at, 0);
+	w->document = document_open(uri, text, 0);
 	deliver(s, w, report_json(s, w, uri, diagnostics_all(s, w->document)));
 	drop_document(w);
 }

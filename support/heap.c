@@ -112,6 +112,15 @@ void out_of_memory(size_t bytes)
 	give_up(EXIT_MEMORY);
 }
 
+static void note_error(const char *file, int line, const char *fmt, va_list args)
+{
+	if (!innermost)
+		return;
+	int n = snprintf(innermost->said, MAX_SAID, "%s:%d: ", file, line);
+	if (n > 0 && n < MAX_SAID)
+		vsnprintf(innermost->said + n, (size_t)(MAX_SAID - n), fmt, args);
+}
+
 void internal_error_at(const char *file, int line, const char *fmt, ...)
 {
 	va_list args;
@@ -119,6 +128,9 @@ void internal_error_at(const char *file, int line, const char *fmt, ...)
 	fprintf(stderr, "deployc: internal error at %s:%d: ", file, line);
 	vprint_escaped(stderr, fmt, args);
 	fprintf(stderr, "\nThis is a bug in deployc, not in the spec. Report it with the spec that shows it.\n");
+	va_end(args);
+	va_start(args, fmt);
+	note_error(file, line, fmt, args);
 	va_end(args);
 	give_up(EXIT_INTERNAL);
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 enum { EXIT_INTERNAL = 70, EXIT_MEMORY = 71 }; /* EX_SOFTWARE and EX_OSERR of sysexits.h */
+enum { MAX_SAID = 256 };
 
 /* Undoes something when work is given up: closes a file, removes a half-written one. Its owner keeps it alive until
  * undo_remove; `run` must not allocate. */
@@ -18,6 +19,7 @@ struct undo {
 struct heap {
 	bool apart; /* each request of an arena is its own block, so tests can see it and make it fail */
 	void *(*allocate)(size_t bytes); /* zeroed memory for free(), or NULL if there is none left; NULL: calloc */
+	char said[MAX_SAID]; /* the internal error that ended the work, "file:line: text", which may be cut; else "" */
 	/* the rest is private to heap.c */
 	struct heap_block *blocks;
 	struct undo *undo;

@@ -28,13 +28,17 @@ static uint32_t characters_before(const struct source *f, uint32_t offset)
 
 static void find_lines(struct arena *a, struct source *f)
 {
-	VEC(uint32_t) lines = {0};
+	VEC(uint32_t) lines = {0}, returns = {0};
 	vec_push(a, &lines, 0);
 	for (uint32_t i = 0; i < f->size; i++)
 		if (f->text[i] == '\n')
 			vec_push(a, &lines, i + 1);
+		else if (f->text[i] == '\r' && f->text[i + 1] != '\n')
+			vec_push(a, &returns, i + 1);
 	f->lines = lines.at;
 	f->n_lines = lines.n;
+	f->returns = returns.at;
+	f->n_returns = returns.n;
 }
 
 uint32_t sources_add(struct sources *s, const char *path, const char *label, const char *text, size_t size)
@@ -58,18 +62,23 @@ uint32_t sources_add(struct sources *s, const char *path, const char *label, con
 	return (uint32_t)(s->files.n - 1);
 }
 
-int source_line(const struct source *f, uint32_t offset)
+/* The numbers up to `offset` of a sorted array. */
+static int count_to(const uint32_t *sorted, int n, uint32_t offset)
 {
-	int lo = 0, hi = f->n_lines;
-	while (hi - lo > 1) {
+	int lo = 0, hi = n;
+	while (lo < hi) {
 		int mid = lo + (hi - lo) / 2;
-		if (f->lines[mid] <= offset)
-			lo = mid;
+		if (sorted[mid] <= offset)
+			lo = mid + 1;
 		else
 			hi = mid;
 	}
 	return lo;
 }
+
+int source_line(const struct source *f, uint32_t offset) { return count_to(f->lines, f->n_lines, offset) - 1; }
+
+int source_returns(const struct source *f, uint32_t offset) { return count_to(f->returns, f->n_returns, offset); }
 
 void sources_position(const struct sources *s, struct span at, int *line, int *column)
 {

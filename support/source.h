@@ -16,7 +16,9 @@ struct source {
 	const char *text;  /* NUL-terminated */
 	uint32_t size;
 	uint32_t *lines;
-	int n_lines;          /* offset of each line's first byte */
+	int n_lines;       /* offset of each line's first byte */
+	uint32_t *returns; /* offsets past each \r without \n: a newline in the protocol of editors, but not in a spec */
+	int n_returns;
 	uint32_t *characters; /* number of characters before every CHARACTERS_EVERY bytes: lines may have megabytes */
 };
 /* The bytes of a file; path NULL: of standard input. At most 64 MiB: the scanner reports files above its lower limit.
@@ -62,7 +64,8 @@ struct sources {
 
 /* Adds a file; its text is copied into the arena. Returns its index. */
 uint32_t sources_add(struct sources *s, const char *path, const char *label, const char *text, size_t size);
-int source_line(const struct source *f, uint32_t offset); /* from 0: the last that starts at or before the offset */
+int source_returns(const struct source *f, uint32_t offset); /* those up to the offset */
+int source_line(const struct source *f, uint32_t offset);    /* from 0: the last that starts at or before the offset */
 /* 1-based line; column counts code points, tabs as one. */
 void sources_position(const struct sources *s, struct span at, int *line, int *column);
 struct span span_join(struct span a, struct span b);

@@ -109,7 +109,7 @@ step prototype "$python" tests/prototype/compare.py
 step calibrate make BUILD="$build" CC=gcc PYTHON="$python" test-calibrate
 step shell env BUILD="$build" "$python" tests/shell/run.py
 step packages make BUILD="$build" CC=gcc PYTHON="$python" test-packages
-step lsp "$python" tests/lsp/run.py
+step lsp make BUILD="$build" CC=gcc PYTHON="$python" test-lsp
 step editors make BUILD="$build" CC=gcc PYTHON="$python" test-editors
 step forms "$python" tests/forms/run.py
 step inference "$python" tests/inference/run.py 1000

@@ -14,10 +14,10 @@ CAPABILITIES = {"general": {"positionEncodings": ["utf-16"]}, "textDocument": {"
 
 
 class Client:
-    def __init__(self, folder, words=(), options=None, capabilities=CAPABILITIES, roots=None):
+    def __init__(self, folder, words=(), options=None, capabilities=CAPABILITIES, roots=None, program=DEPLOYC):
         self.folder, self.next_id, self.buffer, self.notes = pathlib.Path(folder), 1, b"", []
         environment = {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")}
-        self.process = subprocess.Popen([DEPLOYC, "lsp", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        self.process = subprocess.Popen([program, "lsp", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         self.capabilities = self.ask("initialize", {"processId": None, "rootUri": None, "capabilities": capabilities, "initializationOptions": options,
                                                     "workspaceFolders": roots and [{"uri": pathlib.Path(r).as_uri(), "name": "root"} for r in roots]})
         self.tell("initialized", {})

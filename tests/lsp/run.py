@@ -17,6 +17,8 @@ CHAT = (ROOT / "samples/quickstart.deploy").read_text()
 LARGE = CHAT.replace("tp = 4; ep = 2", "tp = 8; ep = 1").replace("batch = 128;", "batch = 100_000;")
 
 
+BUGS = DEPLOYC.parent / "tests" / "lsp" / "bugs"            # `make test-lsp` makes it
+
 TESTS = []
 
 
@@ -130,6 +132,36 @@ def edits_arrive_as_ranges_of_utf16():
                               {"range": {"start": place(text, "nodes"), "end": place(text, "nodes", 5)}, "text": "node"}])
         (found,) = c.diagnostics("a.deploy")
         assert found["code"] == "E0201" and found["range"]["start"] == place(text, "nodes"), found
+
+
+@test
+def odd_bytes_of_texts():
+    """A NUL is a character. A return alone ends a line of the protocol, but not one of the language."""
+    with session(CHAT.replace("tp = 4", "tp = \0 4")) as c:
+        (found,) = c.diagnostics("a.deploy")
+        at = place(CHAT, "tp = 4", 5)
+        assert found["code"] == "E0001" and "0x00" in found["message"] and found["range"]["start"] == at, found
+        end = {**at, "character": at["character"] + 1}
+        c.change("a.deploy", [{"range": {"start": at, "end": end}, "text": "\0\0"}])
+        assert [d["range"]["start"] for d in c.diagnostics("a.deploy")] in ([at], [at, end])
+        c.change("a.deploy", [{"range": {"start": at, "end": {**at, "character": at["character"] + 2}}, "text": ""}])
+        assert c.diagnostics("a.deploy") == []
+    text = CHAT.replace("deploy Chat", "// one\r// two\r\r\n// three\n// four\ndeploy Chat").replace("tp = 4;", "\r tp = 4;\r")
+    lines = re.split("\r\n|\r|\n", text)
+    def at(mark):
+        (line,) = [i for i, x in enumerate(lines) if mark in x]
+        return {"line": line, "character": lines[line].index(mark)}
+    with session(text) as c:
+        assert c.diagnostics("a.deploy") == []
+        for mark, new in ((" 128;", " 129;"), ("ep = 2", "ep = 4"), ("nodes", "node")):
+            start = at(mark)
+            c.change("a.deploy", [{"range": {"start": start, "end": {**start, "character": start["character"] + len(mark)}}, "text": new}])
+            lines[start["line"]] = lines[start["line"]].replace(mark, new)
+        found = [d for d in c.diagnostics("a.deploy") if d["code"] == "E0201"]
+        assert [d["range"]["start"] for d in found] == [at("node ")], found
+        folds = c.ask("textDocument/foldingRange", {"textDocument": {"uri": c.uri("a.deploy")}})
+        assert {"startLine": at("// one")["line"], "endLine": at("// four")["line"], "kind": "comment"} in folds, folds
+        assert at("deploy Chat")["line"] in [f["startLine"] for f in folds], folds
 
 
 @test
@@ -1103,6 +1135,58 @@ def a_pass_that_gives_up():
         assert hovered(c, place(CHAT, "batch"))
         status, errors = c.close()
         assert status == 0 and all("memory" in line for line in errors.splitlines()), errors
+
+
+@test
+def an_internal_error_of_a_pass():
+    """A bug ends one piece of work: a diagnostic has its place and text, the rest is answered, and so is the text without it."""
+    def renamed(name):
+        return CHAT.replace("deploy Chat", f"deploy {name}")
+
+    def has_bug(found, text):
+        (bug,) = [d for d in found if "code" not in d]
+        assert re.match(rf"internal error in deployc at tests/lsp/bugs.c:\d+: {re.escape(text)}\n.*Report it with the spec", bug["message"]), bug
+        assert bug["severity"] == 1 and bug["source"] == "deployc", bug
+    with tempfile.TemporaryDirectory() as folder:
+        specs = pathlib.Path(folder, "specs")
+        specs.mkdir()
+        for name in ("BugInPasses", "Sound"):
+            (specs / f"{name}.deploy").write_text(renamed(name) + "deploy Wrong {}\n")
+        c = Client(folder, roots=[specs], program=BUGS)
+        c.open("a.deploy", CHAT)
+        assert c.diagnostics("a.deploy") == []
+        for name, what in (("BugInPasses", "planning `BugInPasses`"), ("BugInGoals", "judging `BugInGoals`")):
+            c.change("a.deploy", [{"text": renamed(name)}])
+            found = c.diagnostics("a.deploy")
+            if name == "BugInGoals":                                                  # which come second
+                assert found == [], found
+                found = c.diagnostics("a.deploy")
+            has_bug(found, what)
+            assert hovered(c, place(CHAT, "batch"))
+            assert c.ask("textDocument/documentSymbol", {"textDocument": {"uri": c.uri("a.deploy")}})[0]["name"] == name
+            c.change("a.deploy", [{"text": CHAT}])
+            assert c.diagnostics("a.deploy") == []
+        c.open("bug_in_sema.deploy", CHAT)
+        has_bug(c.diagnostics("bug_in_sema.deploy"), "reading `bug_in_sema.deploy`")
+        c.change("a.deploy", [{"text": renamed("BugInHover")}])
+        assert c.diagnostics("a.deploy") == []
+        refused = c.refusal("textDocument/hover", {"textDocument": {"uri": c.uri("a.deploy")}, "position": place(CHAT, "batch")})
+        assert refused["code"] == -32603 and re.fullmatch(r"internal error in deployc at tests/lsp/bugs.c:\d+: a hover", refused["message"]), refused
+        # One whose reports were taken over is planned for a request.
+        later = renamed("BugLater")
+        c.change("a.deploy", [{"text": later}])
+        assert c.diagnostics("a.deploy") == []
+        c.change("a.deploy", [{"text": "// a comment\n" + later}])
+        found = c.diagnostics("a.deploy")
+        c.ask("textDocument/codeLens", {"textDocument": {"uri": c.uri("a.deploy")}})
+        while not found:
+            found = c.diagnostics("a.deploy")
+        has_bug(found, "planning `BugLater`")
+        parts = {pathlib.Path(r["uri"]).stem: r["items"] for r in c.ask("workspace/diagnostic", {"previousResultIds": []})["items"]}
+        has_bug(parts["BugInPasses"], "planning `BugInPasses`")
+        assert all("code" in d for d in parts["Sound"]) and parts["Sound"], parts["Sound"]
+        status, errors = c.close()
+        assert status == 0 and errors.count("internal error at tests/lsp/bugs.c") >= 6, errors
 
 
 @test
