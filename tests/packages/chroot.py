@@ -53,7 +53,7 @@ def mounted(folder):
     try:
         yield
     finally:
-        run("umount", folder / "proc")
+        run("umount", "--lazy", folder / "proc")           # who looks for something in all folders has it open
 
 
 def inside(folder, line):
