@@ -58,21 +58,18 @@ bool draft_machine(struct draft *d)
 	return found;
 }
 
-/* As many units of the cluster as hold the ranks. */
+/* As many units of the cluster as hold the ranks; the last one may stay part empty. */
 static void set_nodes(struct draft *d)
 {
 	struct planning p;
 	const struct deploy *it = load(d, &p, draft_text(d));
 	struct suggestion values[2];
 	int64_t size = it ? it->machine.devices : 0; /* 0: the draft has a mistake, which `check` reports */
-	int n = size && d->ranks > size ? deploy_devices(it, d->ranks, &p.arena, values) : 0;
 	int64_t units = size ? (d->ranks + size - 1) / size : 1;
+	int n = units > 1 ? deploy_devices(it, units * size, &p.arena, values) : 0;
 	for (int i = 0; i < n; i++)
 		if (!strncmp(values[i].path, "cluster.", 8))
 			d->nodes = arena_printf(d->request->arena, "%s = %s", values[i].path + 8, values[i].value);
-	if (!d->nodes && units > 1) /* the ranks do not fill the last unit */
-		d->nodes = arena_printf(d->request->arena, "%s = %lld", strstr(d->cluster, "NVL72") ? "racks" : "nodes",
-		                        (long long)units);
 	unload(&p);
 }
 
