@@ -2,20 +2,29 @@
 #include "dag.h"
 #include "../support/staging.h"
 
+static int64_t times_share(int64_t x, const struct number *n)
+{
+	x *= n->value;
+	return n->div > 1 ? x / n->div : x;
+}
+
+static int64_t index_in(const struct number *n, const struct step_values *v)
+{
+	return n->group < 0 ? 0 : v->index[n->group];
+}
+
 int64_t step_number(const struct number *n, const struct step_values *v)
 {
-	int64_t div = n->div ? n->div : 1, index = n->kind == NUMBER_PAGES || n->group < 0 ? 0 : v->index[n->group];
-	int64_t tokens = v->tokens * n->value / div, rows = v->rows * n->value / div;
 	switch (n->kind) {
 	case NUMBER_CONST:          return n->value;
-	case NUMBER_TOKENS:         return tokens;
-	case NUMBER_ROWS:           return rows;
-	case NUMBER_PAGES:          return v->pages[n->group] * n->value / div;
-	case NUMBER_INDEX:          return index * n->value;
-	case NUMBER_INDEX_TOKENS:   return index * tokens;
-	case NUMBER_INDEX_ROWS:     return index * rows;
+	case NUMBER_TOKENS:         return times_share(v->tokens, n);
+	case NUMBER_ROWS:           return times_share(v->rows, n);
+	case NUMBER_PAGES:          return times_share(v->pages[n->group], n);
+	case NUMBER_INDEX:          return index_in(n, v) * n->value;
+	case NUMBER_INDEX_TOKENS:   return index_in(n, v) * times_share(v->tokens, n);
+	case NUMBER_INDEX_ROWS:     return index_in(n, v) * times_share(v->rows, n);
 	case NUMBER_EXCHANGE_ROUND: return v->round;
-	case NUMBER_CANDIDATES:     return rows * v->candidates;
+	case NUMBER_CANDIDATES:     return times_share(v->rows, n) * v->candidates;
 	}
 	internal_error("number of kind %d", (int)n->kind);
 }

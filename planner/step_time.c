@@ -129,22 +129,22 @@ static void add_seconds(struct list_time *l)
 	}
 }
 
-static struct list_time list_time_of(struct timing *t, const struct step_load *load, const struct step_block *b,
-                                     int body)
+static struct list_time list_time_of(struct timing *t, const struct step_load *load, const struct step_values *v,
+                                     const struct step_block *b, int body)
 {
 	struct list_time l = {.block = b, .body = body, .list = &b->body[body], .rounds = 1};
 	l.at = arena_array(t->arena, struct played, l.list->n + 1);
 	bool inside = false;
 	for (int i = 0; i < l.list->n; i++) {
 		const struct instr *in = &l.list->at[i];
-		l.at[i].term = (struct term){.instr = in, .level = -1};
 		if (in->kind == INSTR_ROUNDS_BEGIN || in->kind == INSTR_ROUNDS_END) {
+			l.at[i].term = (struct term){.instr = in, .level = -1};
 			inside = in->kind == INSTR_ROUNDS_BEGIN;
 			if (inside)
-				l.exchange = exchange_of(t, load, in), l.rounds = l.exchange.rounds;
+				l.exchange = exchange_of(t, v, in), l.rounds = l.exchange.rounds;
 			continue;
 		}
-		l.at[i].term = term_of(t, load, in, inside ? &l.exchange : NULL);
+		term_of(t, load, v, in, inside ? &l.exchange : NULL, &l.at[i].term);
 	}
 	fuse_terms(t, &l);
 	add_seconds(&l);
@@ -262,6 +262,7 @@ struct step_time step_time_of(struct timing *t, const struct step_load *load, in
 {
 	const struct schedule *s = t->schedule;
 	const struct step_program *p = &s->programs.at[load->program];
+	const struct step_values values = step_load_values(t, load);
 	struct step_time out = {.stage = arena_array(t->arena, struct stage_time, s->stages.n + 1)};
 	int lists = 0;
 	for (int b = 0; b < p->blocks.n; b++)
@@ -269,7 +270,7 @@ struct step_time step_time_of(struct timing *t, const struct step_load *load, in
 	out.list = arena_array(t->arena, struct list_time, lists + 1);
 	for (int b = 0; b < p->blocks.n; b++)
 		for (int body = 0; body < p->blocks.at[b].n; body++)
-			out.list[out.n_lists++] = list_time_of(t, load, &p->blocks.at[b], body);
+			out.list[out.n_lists++] = list_time_of(t, load, &values, &p->blocks.at[b], body);
 	for (int i = 0; i < s->stages.n; i++)
 		for (int k = 0; k < out.n_lists; k++) {
 			double times = list_times(s, &out.list[k], i);

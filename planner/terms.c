@@ -60,8 +60,7 @@ static int64_t padded(double n, int64_t multiple)
 	return multiple > 1 ? (whole + multiple - 1) / multiple * multiple : whole;
 }
 
-/* The values of a microbatch on one rank. No size depends on the rank's index. */
-static struct step_values values_of(const struct timing *t, const struct step_load *load)
+struct step_values step_load_values(const struct timing *t, const struct step_load *load)
 {
 	const struct schedule *s = t->schedule;
 	struct step_values v = {.tokens = padded(load->tokens, s->token_multiple),
@@ -111,16 +110,15 @@ static double hit_of(const struct expert_split *s, const struct balance *b, bool
 	return hit > *least ? hit : *least;
 }
 
-struct exchange exchange_of(const struct timing *t, const struct step_load *load, const struct instr *rounds)
+struct exchange exchange_of(const struct timing *t, const struct step_values *v, const struct instr *rounds)
 {
-	struct step_values v = values_of(t, load);
-	struct exchange x = {.split = split_of(&v, rounds)};
-	double each = assignments(&v, rounds), capacity = (double)rounds->rounds.capacity;
+	struct exchange x = {.split = split_of(v, rounds)};
+	double each = assignments(v, rounds), capacity = (double)rounds->rounds.capacity;
 	x.balance = balance_of(t->balances, &x.split);
 	double longest = each * x.balance.longest;
 	x.rounds = rounds->rounds.group < 0 || longest <= capacity ? 1 : (double)padded(longest / capacity, 1);
 	x.least_rounds = x.rounds > 1 ? fmax((double)padded(each / capacity, 1), 1) : 1;
-	x.most_rounds = rounds->rounds.group < 0 ? 1 : fmax((double)padded(most_sent(&v, rounds) / capacity, 1), 1);
+	x.most_rounds = rounds->rounds.group < 0 ? 1 : fmax((double)padded(most_sent(v, rounds) / capacity, 1), 1);
 	x.filled = fmin(each / x.rounds / capacity, 1);
 	x.most_filled = fmin(each * x.balance.busiest / x.rounds / capacity, 1);
 	x.hit = hit_of(&x.split, &x.balance, balances_even(t->balances), &x.least_hit);
@@ -163,94 +161,94 @@ static void values_at(const struct instr *i, const struct step_values *v, bool i
 }
 
 /* Seconds are those of the busiest rank, operations and bytes those of the mean. */
-static struct term launch_term(struct timing *t, const struct step_load *load, const struct instr *i,
-                               const struct exchange *x)
+static void launch_term(struct timing *t, const struct step_load *load, const struct step_values *v,
+                        const struct instr *i, const struct exchange *x, struct term *out)
 {
 	const struct kernel *k = &t->schedule->kernels.at[i->launch.kernel];
-	struct step_values v = values_of(t, load);
 	int64_t *values = arena_array(t->arena, int64_t, i->launch.n_args + 1),
 			*most = arena_array(t->arena, int64_t, i->launch.n_args + 1);
 	double hit = x ? x->hit : 1, least = x ? x->least_hit : 1;
 	bool uneven = x && x->most_filled != x->filled;
-	values_at(i, &v, x, x ? x->filled : 1, values);
+	values_at(i, v, x, x ? x->filled : 1, values);
 	if (uneven)
-		values_at(i, &v, x, x->most_filled, most);
+		values_at(i, v, x, x->most_filled, most);
 	struct kernel_work w = timing_formats(t, kernel_work(k, uneven ? most : values));
 	struct kernel_cost cost = kernel_cost(k, values, load->context, (int64_t)(hit + 0.5)),
 					   longest = uneven ? kernel_cost(k, most, load->context, (int64_t)(hit + 0.5)) : cost;
-	struct term out = {.instr = i,
-	                   .level = -1,
-	                   .operations = cost.operations,
-	                   .bytes = cost.bytes,
-	                   .work = w,
-	                   .timed = longest,
-	                   .hit = hit,
-	                   .values = uneven ? most : values};
+	*out = (struct term){.instr = i,
+	                     .level = -1,
+	                     .operations = cost.operations,
+	                     .bytes = cost.bytes,
+	                     .work = w,
+	                     .timed = longest,
+	                     .hit = hit,
+	                     .values = uneven ? most : values};
 	const double *peak = t->machine->device.peak;
 	switch (w.kind) {
 	case WORK_PASS:
 	case WORK_REDUCTION:
-		out.kind = TERM_ROWS;
+		out->kind = TERM_ROWS;
 		/* The fit of experts' products has the launches of all kernels around them. */
-		out.parts = (x ? timing_stream : timing_pass)(t, longest.bytes, w.kind == WORK_REDUCTION);
+		out->parts = (x ? timing_stream : timing_pass)(t, longest.bytes, w.kind == WORK_REDUCTION);
 		break;
 	case WORK_PRODUCT:
-		out.kind = TERM_PRODUCT;
-		out.parts = timing_product(t, &w, longest.operations, longest.bytes);
-		out.floor = floor_of(t, out.operations, peak[w.product.activations], param_bytes(k, i, values, 1));
+		out->kind = TERM_PRODUCT;
+		out->parts = timing_product(t, &w, longest.operations, longest.bytes);
+		out->floor = floor_of(t, out->operations, peak[w.product.activations], param_bytes(k, i, values, 1));
 		break;
 	case WORK_GROUPED:
-		out.kind = TERM_EXPERTS;
-		out.parts = timing_grouped(t, &w, hit, longest.operations, longest.bytes);
-		out.expert_bytes = param_bytes(k, i, values, 1 / (double)w.product.groups);
-		out.floor = floor_of(t, out.operations, peak[w.product.activations],
-		                     param_bytes(k, i, values, least / (double)w.product.groups));
+		out->kind = TERM_EXPERTS;
+		out->parts = timing_grouped(t, &w, hit, longest.operations, longest.bytes);
+		out->expert_bytes = param_bytes(k, i, values, 1 / (double)w.product.groups);
+		out->floor = floor_of(t, out->operations, peak[w.product.activations],
+		                      param_bytes(k, i, values, least / (double)w.product.groups));
 		break;
 	case WORK_ATTENTION: {
 		struct attention a = attention_of(&w, load);
-		out.kind = TERM_ATTENTION;
-		out.operations = attention_operations(&a), out.bytes = attention_cached(&a);
-		out.parts = timing_attention(t, &a);
-		out.floor = floor_of(t, out.operations, t->silicon.attention_peak, out.bytes);
+		out->kind = TERM_ATTENTION;
+		out->operations = attention_operations(&a), out->bytes = attention_cached(&a);
+		out->parts = timing_attention(t, &a);
+		out->floor = floor_of(t, out->operations, t->silicon.attention_peak, out->bytes);
 		break;
 	}
 	}
-	return out;
 }
 
-static struct term collective_term(struct timing *t, const struct step_load *load, const struct instr *i,
-                                   const struct exchange *x)
+static void collective_term(struct timing *t, const struct step_values *v, const struct instr *i,
+                            const struct exchange *x, struct term *out)
 {
 	const struct schedule *s = t->schedule;
 	const struct collective *c = &s->collectives.at[i->collective.index];
-	struct step_values v = values_of(t, load);
 	double n = (double)s->groups.at[c->group].size;
-	double each = (double)step_number(&i->collective.outer, &v) * (double)step_number(&i->collective.block, &v)
+	double each = (double)step_number(&i->collective.outer, v) * (double)step_number(&i->collective.block, v)
 	              * dtype_bytes(c->dtype);
 	bool whole = c->kind == DR_ALL_REDUCE || c->kind == DR_SEND || c->kind == DR_RECV;
 	double size = whole ? each : n * each;
 	double *members = t->members;
 	group_members(s, &s->groups.at[c->group], members);
-	struct term out = {.instr = i,
-	                   .kind = c->kind == DR_ALL_TO_ALL                   ? TERM_EXCHANGE
-	                           : c->kind == DR_SEND || c->kind == DR_RECV ? TERM_MESSAGE
-	                                                                      : TERM_COLLECTIVE,
-	                   .level = -1,
-	                   .sent = size * timing_share_sent(c->kind, n, false)};
+	*out = (struct term){.instr = i,
+	                     .kind = c->kind == DR_ALL_TO_ALL                   ? TERM_EXCHANGE
+	                             : c->kind == DR_SEND || c->kind == DR_RECV ? TERM_MESSAGE
+	                                                                        : TERM_COLLECTIVE,
+	                     .level = -1,
+	                     .sent = size * timing_share_sent(c->kind, n, false)};
 	for (int k = 0; k < t->machine->levels.n; k++)
-		out.level = members[k] > 1 ? k : out.level;
+		out->level = members[k] > 1 ? k : out->level;
 	if (c->kind == DR_SEND || c->kind == DR_RECV) /* to one rank, at the worst cut over the outermost level */
 		for (int k = 0; k < t->machine->levels.n; k++)
-			members[k] = k == out.level ? 2 : 1;
-	out.parts = timing_collective(t, c->kind, members, size);
+			members[k] = k == out->level ? 2 : 1;
+	out->parts = timing_collective(t, c->kind, members, size);
 	/* Where tokens go is known when they are routed: perhaps to no other rank. */
-	out.floor.links = out.kind == TERM_EXCHANGE && x ? 0 : timing_collective_floor(t->machine, c->kind, members, size);
-	return out;
+	out->floor.links =
+		out->kind == TERM_EXCHANGE && x ? 0 : timing_collective_floor(t->machine, c->kind, members, size);
 }
 
-struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i, const struct exchange *x)
+void term_of(struct timing *t, const struct step_load *load, const struct step_values *v, const struct instr *i,
+             const struct exchange *x, struct term *out)
 {
-	struct term out = i->kind == INSTR_LAUNCH ? launch_term(t, load, i, x) : collective_term(t, load, i, x);
-	out.seconds = time_of(out.parts);
-	return out;
+	if (i->kind == INSTR_LAUNCH)
+		launch_term(t, load, v, i, x, out);
+	else
+		collective_term(t, v, i, x, out);
+	out->seconds = time_of(out->parts);
 }

@@ -39,7 +39,10 @@ struct term {
 /* What the terms of a schedule are made with. `lacks` may be set at once; floors are right even so. */
 struct timing timing_of(const struct schedule *s, struct arena *arena);
 
-/* An exchange of experts' rows, for a load. Of an even routing all ranks get equally many. */
+/* The values of a microbatch on one rank. No size depends on the rank's index. */
+struct step_values step_load_values(const struct timing *t, const struct step_load *load);
+
+/* An exchange of experts' rows, in a step. Of an even routing all ranks get equally many. */
 struct exchange {
 	struct expert_split split;
 	struct balance balance;
@@ -48,11 +51,12 @@ struct exchange {
 	double filled, most_filled; /* share of a round's buffers that rows fill: the mean of all ranks, and the busiest */
 	double hit, least_hit;      /* experts of a rank that get a row: expected; no fewer are possible */
 };
-struct exchange exchange_of(const struct timing *t, const struct step_load *load, const struct instr *rounds);
+struct exchange exchange_of(const struct timing *t, const struct step_values *v, const struct instr *rounds);
 
-/* The term of a launch or a collective. x: the exchange that it lies in; NULL: in none. With t->lacks, seconds is NaN.
- */
-struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i, const struct exchange *x);
+/* The term of a launch or a collective. v: the load's values. x: the exchange that it lies in; NULL: in none. With
+ * t->lacks, seconds is NaN. */
+void term_of(struct timing *t, const struct step_load *load, const struct step_values *v, const struct instr *i,
+             const struct exchange *x, struct term *out);
 bool space_is_params(enum dr_space space);
 /* members[i] of time_across() for the ranks that share experts. */
 void expert_members(const struct schedule *s, const struct expert_split *split, double *members);

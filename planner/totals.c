@@ -20,18 +20,14 @@ double planner_param_elements(const struct program *p, const struct param *param
 
 static double stored_bytes(double n, enum dtype t) { return n * dtype_millibits(t) / 8000; }
 
-/* The share of a param that one token reads: for each axis that a router chooses from, its `top` of all. */
+/* The share of a param that one token reads: of each axis that a router chooses from, what it chooses. */
 static double read_share(const struct program *p, const struct param *param)
 {
 	double share = 1;
-	for (int i = 0; i < param->n_axes; i++)
-		for (int v = 0; v < p->values.n; v++) {
-			const struct value *r = &p->values.at[v];
-			if (r->op == OP_ROUTE && r->route.expert == param->axes[i]) {
-				share *= (double)r->route.top / (double)p->axes.at[param->axes[i]].extent;
-				break;
-			}
-		}
+	for (int i = 0; i < param->n_axes; i++) {
+		const struct axis *axis = &p->axes.at[param->axes[i]];
+		share *= axis->top ? (double)axis->top / (double)axis->extent : 1;
+	}
 	return share;
 }
 

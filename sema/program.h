@@ -24,6 +24,7 @@ struct axis {
 	int64_t extent;       /* 0: known at run time */
 	int like;             /* the axis of which this is a view, or -1 */
 	int of;               /* AXIS_RAGGED: the axis that owns it, -1 only after a report that there is none; else -1 */
+	int64_t top;          /* so many of it are chosen by a router for each token; 0: no router chooses */
 	int tokens;           /* slots of a routing: `seq` or `row`, the other axis of the tokens they hold; else -1 */
 	int part[8], n_parts; /* AXIS_CONCAT */
 	struct span span;     /* its declaration */

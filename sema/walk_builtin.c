@@ -119,6 +119,8 @@ static void route_attributes(struct call *c, struct value *v)
 	v->route.over = call_axis(c, "over");
 	v->route.expert = call_axis(c, "to");
 	v->route.slot = call_axis(c, "slot");
+	if (v->route.expert >= 0 && !c->w->p->axes.at[v->route.expert].top)
+		c->w->p->axes.at[v->route.expert].top = v->route.top;
 }
 
 static void attributes(struct call *c, struct value *v)

@@ -157,10 +157,9 @@ static void add_param(struct fixture *f, int axis, enum dtype dtype, bool in_loo
 static void totals_count_layers_formats_and_chosen_experts(void **state)
 {
 	struct fixture *f = *state;
-	struct value route = {.op = OP_ROUTE, .route = {.top = 2, .expert = EXPERT}};
 	struct body layers = {.turns = 4};
 	vec_push(&f->arena, &f->program.bodies, layers);
-	vec_push(&f->arena, &f->program.values, route);
+	f->program.axes.at[EXPERT].top = 2;
 	add_param(f, FFN, DTYPE_BF16, true);      /* 64 * 4 layers, 2 bytes */
 	add_param(f, EXPERT, DTYPE_MXFP4, false); /* 8, of which a token reads 2; 4.25 bits */
 	struct total t[PLANNER_TOTALS];
