@@ -112,7 +112,7 @@ void out_of_memory(size_t bytes)
 	give_up(EXIT_MEMORY);
 }
 
-static void note_error(const char *file, int line, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void note_error(const char *file, int line, const char *fmt, va_list args)
 {
 	if (!innermost)
 		return;
