@@ -177,7 +177,7 @@ UNITS = {"s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "B": 1, "kB": 1e3, "MB": 1e
 
 
 def number(text):
-    value, unit = re.fullmatch(r"(-?[\d.]+(?:e-?\d+)?)\s*([a-zA-Z%]*)", text).groups()
+    value, unit = re.fullmatch(r"(-?[\d.]+(?:e[-+]?\d+)?)\s*([a-zA-Z%]*)", text).groups()
     return float(value) * UNITS[unit]
 
 
