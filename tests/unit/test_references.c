@@ -4,8 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <string.h>
-#include "../../sema/sema.h"
+#include "sema_fixture.h"
 
 static const char spec[] = "use std.mixtral as mix\n"                                            /* 1 */
 						   "use std.clusters { DGX_H100 }\n"                                     /* 2 */
@@ -67,32 +66,13 @@ static const struct expected {
 	{21, "layers", "std.decoder", 0, REFERENCE_AXIS},
 };
 
-struct fixture {
-	struct arena arena;
-	struct names names;
-	struct sources sources;
-	struct sink sink;
-	struct sema_options options;
-	struct overlay text;
-	struct sema *sema;
-};
-
-static void begin(struct fixture *f, bool references)
+/* The text, loaded, with its references if they are wanted. */
+static struct sema *load_spec(struct fixture *f, bool references)
 {
-	*f = (struct fixture){.options.references = references};
-	f->names.arena = f->sources.arena = f->sink.arena = &f->arena;
-	f->sink.sources = &f->sources;
-	f->sema = sema_new(&f->arena, &f->names, &f->sink, &f->options);
-}
-
-/* As if read from standard input. */
-static void load_spec(struct fixture *f)
-{
-	f->text.path = source_key(&f->arena, &f->options.overlays, "-");
-	f->text.text = (struct file_text){spec, sizeof spec - 1};
-	f->options.overlays = (struct overlays){&f->text, 1};
-	assert_true(sema_load(f->sema, "-"));
+	f->options.references = references;
+	struct sema *s = fixture_load(f, spec);
 	assert_int_equal(f->sink.diags.n, 0);
+	return s;
 }
 
 static int line_of(const struct fixture *f, struct span at)
@@ -107,42 +87,34 @@ static bool is_text(const struct fixture *f, struct span at, const char *name)
 	return at.hi - at.lo == strlen(name) && !memcmp(f->sources.files.at[at.file].text + at.lo, name, at.hi - at.lo);
 }
 
-static bool is_expected(const struct fixture *f, const struct reference *r, const struct expected *e)
+static bool is_expected(const struct fixture *f, struct sema *s, const struct reference *r, const struct expected *e)
 {
-	return r->use.file == sema_source(f->sema) && line_of(f, r->use) == e->use_line && is_text(f, r->use, e->name)
+	return r->use.file == sema_source(s) && line_of(f, r->use) == e->use_line && is_text(f, r->use, e->name)
 	       && !strcmp(f->sources.files.at[r->definition.file].label, e->file)
 	       && (!e->line || line_of(f, r->definition) == e->line) && r->kind == e->kind;
 }
 
 static void names_lead_to_definitions(void **state)
 {
-	(void)state;
-	struct fixture f;
-	begin(&f, true);
-	load_spec(&f);
+	struct fixture *f = *state;
 	int n;
-	const struct reference *all = sema_references(f.sema, &n);
+	struct sema *s = load_spec(f, true);
+	const struct reference *all = sema_references(s, &n);
 	for (size_t i = 0; i < sizeof all_expected / sizeof *all_expected; i++) {
 		const struct expected *e = &all_expected[i];
 		int found = 0;
 		for (int k = 0; k < n; k++)
-			found += is_expected(&f, &all[k], e);
+			found += is_expected(f, s, &all[k], e);
 		if (!found)
 			fail_msg("`%s` of line %d leads to no definition in %s", e->name, e->use_line, e->file);
 	}
-	arena_free(&f.arena);
 }
 
 static void nothing_is_recorded_unasked(void **state)
 {
-	(void)state;
-	struct fixture f;
 	int n;
-	begin(&f, false);
-	load_spec(&f);
-	sema_references(f.sema, &n);
+	sema_references(load_spec(*state, false), &n);
 	assert_int_equal(n, 0);
-	arena_free(&f.arena);
 }
 
 /* Both texts are the name; each pair occurs once, in order. */
@@ -163,18 +135,19 @@ static void assert_well_formed(const struct fixture *f, const struct reference *
 
 static void texts_are_equal_in_the_library(void **state)
 {
-	(void)state;
 	int seen[REFERENCE_KINDS] = {0};
 	for (int i = 0; sema_library(i); i++) {
-		struct fixture f;
+		struct fixture *f = *state;
 		int n;
-		begin(&f, true);
-		sema_load_library(f.sema, i);
-		const struct reference *all = sema_references(f.sema, &n);
-		assert_well_formed(&f, all, n);
+		f->options.references = true;
+		struct sema *s = sema_new(&f->arena, &f->names, &f->sink, &f->options);
+		sema_load_library(s, i);
+		const struct reference *all = sema_references(s, &n);
+		assert_well_formed(f, all, n);
 		for (int k = 0; k < n; k++)
 			seen[all[k].kind]++;
-		arena_free(&f.arena);
+		teardown(state);
+		setup(state);
 	}
 	assert_true(seen[REFERENCE_LOCAL] > 500 && seen[REFERENCE_AXIS] > 500 && seen[REFERENCE_FIELD] > 500);
 }
@@ -182,9 +155,9 @@ static void texts_are_equal_in_the_library(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_lead_to_definitions),
-		cmocka_unit_test(nothing_is_recorded_unasked),
-		cmocka_unit_test(texts_are_equal_in_the_library),
+		cmocka_unit_test_setup_teardown(names_lead_to_definitions, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_recorded_unasked, setup, teardown),
+		cmocka_unit_test_setup_teardown(texts_are_equal_in_the_library, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
