@@ -157,13 +157,11 @@ json_t *workspace_symbols(struct server *s, const json_t *params)
 
 /* ---- folds, selections, links ---------------------------------------------------------------- */
 
-static int protocol_line(const struct source *f, uint32_t offset) { return (int)position_at(f, offset, true).line; }
-
 static void fold_items(const struct analysis *a, struct nodes items, json_t *array)
 {
 	const struct source *f = analysis_source(a);
 	for (int i = 0; i < items.n; i++) {
-		int first = protocol_line(f, items.at[i]->span.lo), last = protocol_line(f, items.at[i]->span.hi);
+		int first = position_line(f, items.at[i]->span.lo), last = position_line(f, items.at[i]->span.hi);
 		if (last > first)
 			json_array_append_new(array, json_pack("{s:i, s:i}", "startLine", first, "endLine", last - 1));
 		fold_items(a, body_of(items.at[i]), array);
@@ -181,7 +179,7 @@ static void fold_comments(const struct source *f, json_t *array)
 		if (!comment && last > first)
 			json_array_append_new(array,
 			                      json_pack("{s:i, s:i, s:s}", "startLine", first, "endLine", last, "kind", "comment"));
-		last = comment ? protocol_line(f, at) : -1;
+		last = comment ? position_line(f, at) : -1;
 		first = !comment ? -1 : first < 0 ? last : first;
 	}
 }

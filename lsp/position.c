@@ -50,12 +50,17 @@ size_t position_offset(const char *text, size_t size, struct position p, bool ut
 	return at;
 }
 
+int position_line(const struct source *f, uint32_t offset)
+{
+	return source_line(f, offset) + source_returns(f, offset);
+}
+
 struct position position_at(const struct source *f, uint32_t offset, bool utf8)
 {
 	uint32_t end = offset < f->size ? offset : f->size;
-	int line = source_line(f, end), returns = source_returns(f, end), bytes;
-	struct position p = {line + returns, 0};
-	uint32_t at = f->lines[line];
+	int returns = source_returns(f, end), bytes;
+	struct position p = {position_line(f, end), 0};
+	uint32_t at = f->lines[source_line(f, end)];
 	if (returns && f->returns[returns - 1] > at)
 		at = f->returns[returns - 1];
 	for (; at < end; at += (uint32_t)bytes) {

@@ -14,6 +14,7 @@ struct position {
  * character is moved to its start. */
 size_t position_offset(const char *text, size_t size, struct position p, bool utf8);
 struct position position_at(const struct source *f, uint32_t offset, bool utf8);
+int position_line(const struct source *f, uint32_t offset); /* its line alone, however long that is */
 
 /* false: `json` is not a position. */
 bool position_read(const json_t *json, struct position *out);
