@@ -80,13 +80,13 @@ class Client:
     def change(self, name, changes, version=2):
         self.tell("textDocument/didChange", {"textDocument": {"uri": self.uri(name), "version": version}, "contentChanges": changes})
 
-    def diagnostics(self, name, count=1):
-        """The count-th report of diagnostics about the document from now on."""
+    def diagnostics(self, name, count=1, version=None):
+        """The count-th report of diagnostics about the document, or about this version of it, from now on."""
         while True:
             for i, note in enumerate(self.notes):
                 if note.get("method") == "textDocument/publishDiagnostics" and note["params"]["uri"] == self.uri(name):
                     del self.notes[i]
-                    count -= 1
+                    count -= version in (None, note["params"]["version"])
                     if not count:
                         return note["params"]["diagnostics"]
                     break
